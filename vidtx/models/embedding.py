@@ -1,0 +1,96 @@
+"""Patch, class-token, position and time embeddings, and their nearest resizing (Eq. 1)."""
+
+from collections.abc import Callable
+
+import einops
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidtx.models.layers import EMBEDDING_STDDEV
+
+POSITION_EMBEDDINGS = ("none", "space", "space_time")
+
+
+def nearest_indices(source: int, target: int) -> np.ndarray:
+    """For each of ``target`` places the nearest of ``source``: ``floor(i · source / target)``.
+
+    The ratio is rounded to float32 first, as the reference implementation does it, so that every
+    index agrees with it. (`jax.image.resize` has half-pixel centres and differs.)
+    """
+    ratio = np.float32(source) / np.float32(target)
+    indices = np.floor(np.arange(target, dtype=np.float32) * ratio).astype(np.int64)
+    return np.minimum(indices, source - 1)
+
+
+def _uniform(bound: float) -> Callable:
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Embedding(nn.Module):
+    """Clips into tokens.
+
+    Attributes:
+      dim: ``D``.
+      patch_size: side of the square patches, in pixels.
+      trained_grid: ``(T₀, H₀, W₀)``, for which embeddings are kept; on other grids they are
+        resized to the nearest, rows and columns each for itself.
+      class_token_per_frame: ``S = T`` class tokens instead of one.
+      position: ``"none"``, ``"space"`` or ``"space_time"`` (Table 4); ``"space_time"`` is the sum
+        of one embedding a position and one a frame.
+      dtype: of the computation.
+    """
+
+    dim: int
+    patch_size: int
+    trained_grid: tuple[int, int, int]
+    class_token_per_frame: bool
+    position: str
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Embeds clips.
+
+        Args:
+          clips: ``[B, T, height, width, 3]``.
+
+        Returns:
+          Patches ``[B, T, H, W, D]`` and class tokens ``[B, S, D]``.
+        """
+        frames, rows, columns = self.trained_grid
+        # The reference leaves this layer at its framework's default, U(±1/√fan-in).
+        uniform = _uniform((3 * self.patch_size**2) ** -0.5)
+        patches = nn.Conv(
+            self.dim,
+            (self.patch_size, self.patch_size),
+            strides=(self.patch_size, self.patch_size),
+            padding="VALID",
+            dtype=self.dtype,
+            kernel_init=nn.with_logical_partitioning(uniform, (None, None, None, "embed")),
+            bias_init=nn.with_logical_partitioning(uniform, ("embed",)),
+            name="patch",
+        )(clips)
+        batch, num_frames, num_rows, num_columns, _ = patches.shape
+
+        class_token = self._table("class_token", 1, EMBEDDING_STDDEV)
+        if self.position != "none":
+            table = self._table("position", 1 + rows * columns, EMBEDDING_STDDEV)
+            class_token += table[:, :1]
+            grid = einops.rearrange(table[:, 1:], "1 (h w) d -> h w d", h=rows)
+            grid = grid[nearest_indices(rows, num_rows)]
+            patches += grid[:, nearest_indices(columns, num_columns)]
+        if self.position == "space_time":
+            table = self._table("time", frames, 0.0)[0, nearest_indices(frames, num_frames)]
+            patches += table[:, None, None]
+
+        copies = num_frames if self.class_token_per_frame else 1
+        return patches, jnp.broadcast_to(class_token, (batch, copies, self.dim))
+
+    def _table(self, name: str, length: int, stddev: float) -> jax.Array:
+        init = nn.with_logical_partitioning(nn.initializers.normal(stddev), (None, None, "embed"))
+        return self.param(name, init, (1, length, self.dim), jnp.float32).astype(self.dtype)

@@ -1,0 +1,88 @@
+"""Layers that every scheme shares: dense, LayerNorm, MLP, drop path, logical axes.
+
+Logical axis names of weights: ``embed`` (D), ``qkv`` (3·D), ``heads`` (D, head-major), ``mlp``,
+``classes``. Of activations: ``act_batch``, ``act_frames``, ``act_positions``, ``act_embed``. Which
+mesh axis, if any, each one is split over is not this room's business.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+EMBEDDING_STDDEV = 0.02
+LAYER_NORM_EPSILON = 1e-6
+
+
+def dense(
+    features: int,
+    axes: tuple[str, str],
+    *,
+    name: str,
+    dtype: jnp.dtype,
+    zero_init: bool = False,
+) -> nn.Dense:
+    """A linear layer: kernel N(0, 0.02²) (not truncated: the reference's bounds lie at ±100σ).
+
+    Args:
+      features: output width.
+      axes: logical names of the kernel's two axes.
+      name: name of the layer's parameters.
+      dtype: of the computation; parameters are float32.
+      zero_init: start the kernel at zero, so that the residual branch has no effect at first.
+    """
+    kernel_init = nn.initializers.zeros if zero_init else nn.initializers.normal(EMBEDDING_STDDEV)
+    return nn.Dense(
+        features,
+        dtype=dtype,
+        kernel_init=nn.with_logical_partitioning(kernel_init, axes),
+        bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),
+        name=name,
+    )
+
+
+def layer_norm(*, name: str, dtype: jnp.dtype) -> nn.LayerNorm:
+    """LayerNorm with float32 statistics.
+
+    In two passes for float32 computation, which matches other implementations to rounding; in one
+    pass for bfloat16, where the statistics then fuse into the matmul before.
+    """
+    return nn.LayerNorm(
+        epsilon=LAYER_NORM_EPSILON,
+        dtype=dtype,
+        use_fast_variance=jnp.dtype(dtype) != jnp.float32,
+        scale_init=nn.with_logical_partitioning(nn.initializers.ones, ("embed",)),
+        bias_init=nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)),
+        name=name,
+    )
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """Exact GELU, ``x·Φ(x)``, in float32; through `lax.erf`, which compiles leaner than erfc."""
+    wide = x.astype(jnp.float32)
+    return (0.5 * wide * (1.0 + jax.lax.erf(wide * 0.5**0.5))).astype(x.dtype)
+
+
+class Mlp(nn.Module):
+    """The block's two-layer perceptron (Eq. 9).
+
+    Attributes:
+      hidden_dim: width of the hidden layer.
+      dtype: of the computation.
+    """
+
+    hidden_dim: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[..., D]`` to ``[..., D]``."""
+        hidden = dense(self.hidden_dim, ("embed", "mlp"), name="fc1", dtype=self.dtype)(x)
+        return dense(x.shape[-1], ("mlp", "embed"), name="fc2", dtype=self.dtype)(gelu(hidden))
+
+
+def drop_path_factor(
+    key: jax.Array, rate: float, shape: tuple[int, ...], dtype: jnp.dtype
+) -> jax.Array:
+    """Random factors of stochastic depth: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
+    keep = 1.0 - rate
+    return jax.random.bernoulli(key, keep, shape).astype(dtype) / jnp.asarray(keep, dtype)

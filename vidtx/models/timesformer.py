@@ -1,0 +1,120 @@
+"""TimeSformer: clips in, logits out, for all five attention schemes.
+
+"Is Space-Time Attention All You Need for Video Understanding?", Bertasius, Wang and Torresani,
+ICML 2021. Where the paper and the authors' code differ, this is what produced the paper's numbers:
+the class token takes no part in steps other than the last, and the head is one linear layer.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidtx.models.block import Block
+from vidtx.models.embedding import Embedding
+from vidtx.models.layers import dense, layer_norm
+from vidtx.models.schemes import get_scheme
+
+
+class TimeSformer(nn.Module):
+    """A video transformer. Make one with `vidtx.create_model`, which checks the sizes.
+
+    Attributes:
+      scheme: name of the attention scheme, a key of `vidtx.models.SCHEMES`.
+      num_classes: ``C``.
+      num_frames: frames of the clips it is trained on; others work too, embeddings are resized.
+      image_size: ``(height, width)`` in pixels that it is trained on; others work too.
+      patch_size: side of the square patches, in pixels.
+      embed_dim: ``D``.
+      depth: number of blocks.
+      num_heads: ``A``, a divisor of ``D``.
+      mlp_dim: hidden width of the MLPs.
+      drop_path: stochastic depth of the last block; it grows linearly from 0 in the first.
+      position_embedding: ``"none"``, ``"space"`` or ``"space_time"``.
+      dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
+    """
+
+    scheme: str
+    num_classes: int
+    num_frames: int
+    image_size: tuple[int, int]
+    patch_size: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_dim: int
+    drop_path: float
+    position_embedding: str
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def token_grid(self) -> tuple[int, int, int]:
+        """``(T, H, W)`` of the clips that it is trained on."""
+        height, width = self.image_size
+        return self.num_frames, height // self.patch_size, width // self.patch_size
+
+    @nn.compact
+    def __call__(self, clips: jax.Array, *, train: bool = False) -> jax.Array:
+        """Classifies clips.
+
+        Args:
+          clips: ``[B, T, height, width, 3]``, floating point and normalised. Any ``T``; height and
+            width multiples of the patch size.
+          train: whether to drop paths, for which `apply` needs ``rngs={"dropout": key}``.
+
+        Returns:
+          Logits ``[B, C]``, float32.
+
+        Raises:
+          ValueError: a shape or dtype that this model cannot take.
+        """
+        self._check(clips)
+        scheme = get_scheme(self.scheme)
+        position = self.position_embedding
+        if position == "space_time" and not scheme.sees_time:
+            position = "space"
+        patches, class_tokens = Embedding(
+            dim=self.embed_dim,
+            patch_size=self.patch_size,
+            trained_grid=self.token_grid,
+            class_token_per_frame=scheme.class_token_per_frame,
+            position=position,
+            dtype=self.dtype,
+            name="embedding",
+        )(clips.astype(self.dtype))
+
+        for index, rate in enumerate(np.linspace(0.0, self.drop_path, self.depth)):
+            patches, class_tokens = Block(
+                scheme=scheme,
+                num_heads=self.num_heads,
+                mlp_dim=self.mlp_dim,
+                drop_path=float(rate),
+                dtype=self.dtype,
+                name=f"block_{index}",
+            )(patches, class_tokens, train=train)
+
+        # Space-only averages its frames' class tokens before the last norm.
+        clip_token = layer_norm(name="norm", dtype=self.dtype)(class_tokens.mean(axis=1))
+        logits = dense(
+            self.num_classes, ("embed", "classes"), name="head", dtype=jnp.dtype(jnp.float32)
+        )
+        return logits(clip_token)
+
+    def _check(self, clips: jax.Array) -> None:
+        expected = "[clips, frames, height, width, 3]"
+        if clips.ndim != 5 or clips.shape[-1] != 3:
+            raise ValueError(f"clips has shape {clips.shape}; expected {expected}.")
+        if not jnp.issubdtype(clips.dtype, jnp.floating):
+            raise ValueError(
+                f"clips is {clips.dtype}; expected floating point. Normalise uint8 frames first: "
+                "(frames / 255 - 0.45) / 0.225."
+            )
+        _, frames, height, width, _ = clips.shape
+        if frames < 1:
+            raise ValueError(f"clips has {frames} frames; at least 1 is needed.")
+        for name, size in (("height", height), ("width", width)):
+            if size < self.patch_size or size % self.patch_size:
+                raise ValueError(
+                    f"clips has {name} {size}, which is no multiple of the patch size "
+                    f"{self.patch_size}. Crop or resize the frames."
+                )
