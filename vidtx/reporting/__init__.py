@@ -1,0 +1,33 @@
+"""What a person wants to see of a run: figures and pictures in, files and lines out.
+
+No JAX here: values arrive as Python or NumPy numbers, so reports can be made on any machine.
+"""
+
+from vidtx.reporting.figures import contact_sheet, plot_confusion, plot_curves
+from vidtx.reporting.metrics import MetricWriter, read_metrics
+from vidtx.reporting.progress import Progress
+from vidtx.reporting.report import write_report
+from vidtx.reporting.tables import (
+    confused_pairs,
+    format_table,
+    per_class_rows,
+    per_class_table,
+    percent,
+    rich_table,
+)
+
+__all__ = [
+    "MetricWriter",
+    "Progress",
+    "confused_pairs",
+    "contact_sheet",
+    "format_table",
+    "per_class_rows",
+    "per_class_table",
+    "percent",
+    "plot_confusion",
+    "plot_curves",
+    "read_metrics",
+    "rich_table",
+    "write_report",
+]

@@ -1,0 +1,155 @@
+"""The report of a run: one page that opens anywhere, offline, years later."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from numbers import Integral, Real
+from pathlib import Path
+
+from vidtx.reporting import _page
+from vidtx.reporting._files import replacing
+from vidtx.reporting.tables import confused_pairs, per_class_rows, percent
+
+_HEADLINES = {
+    "top1": ("top-1 accuracy", percent),
+    "top5": ("top-5 accuracy", percent),
+    "loss": ("loss", "{:.4g}".format),
+    "examples": ("clips evaluated", "{:,.0f}".format),
+    "step": ("step", "{:,.0f}".format),
+}
+# Shown in sections of their own.
+_PER_CLASS = {"class_names", "counts", "accuracies", "confusion"}
+_PICTURE_TITLES = {
+    "curves": "Curves",
+    "confusion": "Confusions",
+    "contact_sheet": "What the model sees",
+    "attention": "What the attention looks at",
+}
+_OPEN_CLASSES = 30
+_LISTED = 12
+
+
+def write_report(
+    workdir: str | os.PathLike[str],
+    *,
+    title: str,
+    config: object,
+    dataset: Mapping[str, object] | None,
+    evaluation: Mapping[str, object] | None,
+    pictures: Mapping[str, str | os.PathLike[str]],
+) -> Path:
+    """Writes `workdir/report.html`: a single file, without links and scripts.
+
+    Args:
+      workdir: The run directory.
+      title: The page's heading.
+      config: The resolved configuration: a dataclass or a (nested) mapping.
+      dataset: What `dataset.json` holds: the counts and the fingerprint, nested as it likes.
+      evaluation: Figures of the evaluation, or None when there was none yet. "top1", "top5"
+        (shares between 0 and 1), "loss", "examples" and "step" make the headline. With
+        "class_names", "counts" and "accuracies" (C each) there is a table of classes, with
+        "class_names" and "confusion" (counts [C, C]) one of the most confused pairs. Any other
+        figure is listed. Names may carry the prefix "eval/".
+      pictures: Name → PNG, JPEG or GIF file, shown in this order. "curves", "confusion",
+        "contact_sheet" and "attention" have headings; any other name is its own heading.
+
+    Returns:
+      The path of the report.
+
+    Raises:
+      FileNotFoundError: If a picture is missing.
+      ValueError: If a picture is of another kind, or the figures of the classes differ in number.
+    """
+    evaluation = {key.removeprefix("eval/"): value for key, value in (evaluation or {}).items()}
+    headline = {
+        name: form(evaluation[key])
+        for key, (name, form) in _HEADLINES.items()
+        if evaluation.get(key) is not None
+    }
+    body = [
+        f"<header>\n<h1>{_page.escape(title)}</h1>",
+        _page.figures(headline) or _page.paragraph("Not evaluated yet."),
+        "</header>",
+    ]
+    for name, path in pictures.items():
+        heading = _PICTURE_TITLES.get(name, name)
+        body.append(_page.section(heading, _page.picture(Path(path), heading)))
+        if name == "confusion":
+            body.append(_pairs(evaluation))
+    if "confusion" not in pictures:
+        body.append(_pairs(evaluation))
+    body.append(_page.section("Classes", _classes(evaluation)))
+    others = {k: v for k, v in evaluation.items() if k not in _PER_CLASS | _HEADLINES.keys()}
+    body.append(_page.section("More figures", _listing(others)))
+    body.append(_page.section("Data set", _listing(dataset or {})))
+    text = json.dumps(_plain(config), indent=2, ensure_ascii=False, default=str)
+    body.append(
+        _page.section("Configuration", _page.collapsed("as resolved", _page.preformatted(text)))
+    )
+    report = Path(workdir) / "report.html"
+    with replacing(report) as temporary:
+        temporary.write_text(_page.page(title, filter(None, body)), encoding="utf-8")
+    return report
+
+
+def _pairs(evaluation: Mapping[str, object]) -> str:
+    if evaluation.get("confusion") is None or evaluation.get("class_names") is None:
+        return ""
+    pairs = confused_pairs(evaluation["confusion"], evaluation["class_names"])
+    if not pairs:
+        return ""
+    rows = [(true, seen, f"{count:,}", percent(share)) for true, seen, count, share in pairs]
+    headers = ["true class", "predicted class", "clips", "share of the true class"]
+    return _page.section("Most confused", _page.table(headers, rows, right=(2, 3)))
+
+
+def _classes(evaluation: Mapping[str, object]) -> str:
+    """The table of classes, worst first: that is where a person looks for what to mend."""
+    columns = [evaluation.get(key) for key in ("class_names", "counts", "accuracies")]
+    if any(column is None for column in columns):
+        return ""
+    rows = per_class_rows(*columns, worst_first=True)
+    cells = [
+        (_page.escape(name), f"{count:,}", percent(accuracy), _page.bar(accuracy))
+        for _, name, count, accuracy in rows
+    ]
+    table = _page.raw_table(["class", "clips", "top-1 accuracy", ""], cells, right=(1, 2))
+    summary = f"{len(rows)} classes, lowest accuracy first"
+    return _page.collapsed(summary, table, opened=len(rows) <= _OPEN_CLASSES)
+
+
+def _listing(values: Mapping[str, object]) -> str:
+    rows = [(name, _shown(value)) for name, value in _flat(_plain(values))]
+    return _page.table(["", ""], rows) if rows else ""
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name} / ")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        # A list of 400 class names would bury the figures around it.
+        more = f", … ({len(value):,} in all)" if len(value) > _LISTED else ""
+        return ", ".join(map(_shown, value[:_LISTED])) + more
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else "no" if value is False else "-"
+    if isinstance(value, Integral):
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, Real) else str(value)
+
+
+def _plain(value: object) -> object:
+    """Turns dataclasses, and NumPy's scalars and arrays, into what JSON has."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return _plain(value.tolist()) if hasattr(value, "tolist") else value
