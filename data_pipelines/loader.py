@@ -1,0 +1,229 @@
+"""Batches of clips: batch *n* is a function of (data, clip specification, seed, batch size, *n*).
+
+It does not depend on the number of hosts or threads, nor on where a run resumed, so a checkpoint
+needs no reader state beyond *n*. The order of the grain transformations gives that: shuffling and
+random draws come before anything is divided, and dividing and seeking come last, over whole
+batches. Each global batch is cut into contiguous blocks of rows, one for each shard.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+
+import grain
+import numpy as np
+
+from data_pipelines.clips import ClipSpec, EvalClips, Failure, TrainClips
+from data_pipelines.errors import DataError, DataQualityError
+from data_pipelines.records import SplitSource
+
+__all__ = ["Batches", "ClipSpec", "Failure", "eval_batches", "train_batches"]
+
+# The share of unreadable clips is judged over at least so many, for one early failure to be
+# forgiven.
+_MIN_JUDGED = 256
+
+# Failures that are kept with their names, for messages and reports.
+_MAX_NAMED = 20
+
+_DTYPES = {
+    "label": np.int32,
+    "index": np.int64,
+    "replaced": np.int32,
+    "weight": np.float32,
+    "failed": np.int32,
+}
+
+
+class Batches(Iterator[dict[str, np.ndarray]]):
+    """An iterator over batches that counts failures; close it, or use it in a ``with`` block.
+
+    Attributes:
+        num_batches: Batches in all, or None for an endless stream. Also ``len()``.
+        failures: Unreadable records of the batches taken so far, by kind.
+        examples: The first of those failures, at most 20.
+    """
+
+    def __init__(
+        self,
+        dataset: grain.MapDataset,
+        *,
+        threads: int,
+        buffer: int | None,
+        num_batches: int | None = None,
+        max_bad: float = 1.0,
+    ):
+        options = grain.ReadOptions(
+            num_threads=threads,
+            # Counts batches. Grain's default of 500 would take tens of gigabytes.
+            prefetch_buffer_size=threads + 1 if buffer is None else buffer,
+        )
+        self._iterator = iter(dataset.to_iter_dataset(options))
+        self._max_bad = max_bad
+        self._taken = 0
+        self.num_batches = num_batches
+        self.failures: collections.Counter[str] = collections.Counter()
+        self.examples: list[Failure] = []
+
+    def __len__(self) -> int:
+        if self.num_batches is None:
+            raise TypeError("training batches are endless and have no length.")
+        return self.num_batches
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        """Returns the next batch.
+
+        Raises:
+            DataQualityError: The share of unreadable records among those read, counted over this
+                iterator's batches, is above the bound.
+        """
+        batch = next(self._iterator)
+        failures = batch.pop("failures")
+        self._taken += len(batch["label"])
+        self.failures.update(failure.kind for failure in failures)
+        self.examples += failures[: _MAX_NAMED - len(self.examples)]
+        bad = self.failures.total()
+        read = self._taken + bad
+        if failures and bad > self._max_bad * max(read, _MIN_JUDGED):
+            raise DataQualityError(
+                f"{bad} of {read} records read cannot be used ({dict(self.failures)}), above "
+                f"max_bad={self._max_bad}; repair them, build the data set again, or raise "
+                "max_bad. They are:\n" + "\n".join(map(str, self.examples))
+            )
+        return batch
+
+    def __bool__(self) -> bool:
+        return True  # not the length, which an endless stream has none of
+
+    def start(self) -> None:
+        """Starts reading ahead, so that the first batch is ready sooner."""
+        self._iterator.start_prefetch()
+
+    def close(self) -> None:
+        """Stops the reading threads; may be called more than once."""
+        self._iterator.close()
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def train_batches(
+    source: SplitSource,
+    spec: ClipSpec,
+    *,
+    global_batch: int,
+    seed: int,
+    start_batch: int = 0,
+    shard_index: int = 0,
+    shard_count: int = 1,
+    threads: int = 2,
+    buffer: int | None = None,
+    max_bad: float = 0.01,
+) -> Batches:
+    """Returns an endless stream of random clips, in a new order every epoch.
+
+    Args:
+        source: Records.
+        spec: How clips are cut from them.
+        global_batch: Clips of one batch over all shards.
+        seed: In 0 … 2**32 - 1.
+        start_batch: Number of the first batch; n to resume after n batches.
+        shard_index: Which block of a batch's rows to read. Hosts that hold the same rows of the
+            device mesh pass the same number.
+        shard_count: Blocks that a batch's rows are cut into.
+        threads: Reading threads, each of which makes whole batches.
+        buffer: Batches held in memory ahead of use, by default one more than threads.
+        max_bad: Highest share of unreadable records among those that this iterator reads, judged
+            over at least 256.
+
+    Returns:
+        An iterator of batches with ``video`` uint8 [b, T, height, width, 3], ``label`` int32 [b],
+        ``index`` int64 [b] (record number) and ``replaced`` int32 [b] (unreadable records that
+        this clip stands in for), b being ``global_batch / shard_count``.
+
+    Raises:
+        ValueError: Sizes do not divide or are out of range.
+        DataError: The source is empty.
+    """
+    rows = _rows(source, global_batch, shard_index, shard_count)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"{seed=} must be in 0 … 2**32 - 1.")
+    dataset = (
+        grain.MapDataset.range(len(source))
+        .seed(seed)
+        .shuffle()
+        .repeat(None)
+        .random_map(TrainClips(source, spec))
+        .batch(rows, drop_remainder=True, batch_fn=_stack)
+    )[start_batch * shard_count + shard_index :: shard_count]
+    return Batches(dataset, threads=threads, buffer=buffer, max_bad=max_bad)
+
+
+def eval_batches(
+    source: SplitSource,
+    spec: ClipSpec,
+    *,
+    global_batch: int,
+    shard_index: int = 0,
+    shard_count: int = 1,
+    threads: int = 2,
+    buffer: int | None = None,
+) -> Batches:
+    """Returns all views of every record, once, in order, in equally many batches on every shard.
+
+    Args:
+        source: Records.
+        spec: How views are cut from them.
+        global_batch: Records of one batch over all shards.
+        shard_index: Which block of a batch's rows to read.
+        shard_count: Blocks that a batch's rows are cut into.
+        threads: Reading threads, each of which makes whole batches.
+        buffer: Batches held in memory ahead of use, by default one more than threads.
+
+    Returns:
+        An iterator of ``len()`` batches with ``video`` uint8 [b, V, T, height, width, 3] (V over
+        time, then space), ``label`` int32 [b] (0 where none could be read), ``index`` int64 [b]
+        (record number, -1 for padding), ``weight`` float32 [b] (1 for each readable record; 0 for
+        padding and the unreadable) and ``failed`` int32 [b] (1 for each unreadable record), b being
+        ``global_batch / shard_count``.
+
+    Raises:
+        ValueError: Sizes do not divide or are out of range.
+        DataError: The source is empty.
+    """
+    rows = _rows(source, global_batch, shard_index, shard_count)
+    num_batches = -(-len(source) // global_batch)
+    dataset = (
+        grain.MapDataset.range(num_batches * global_batch)
+        .map(EvalClips(source, spec))
+        .batch(rows, batch_fn=_stack)
+    )[shard_index::shard_count]
+    return Batches(dataset, threads=threads, buffer=buffer, num_batches=num_batches)
+
+
+def _rows(source: SplitSource, global_batch: int, shard_index: int, shard_count: int) -> int:
+    """Returns the rows of a batch that one shard reads."""
+    if global_batch < 1 or shard_count < 1 or global_batch % shard_count:
+        raise ValueError(
+            f"{global_batch=} must be a positive multiple of {shard_count=}, as every shard reads "
+            "equally many clips; change the batch size."
+        )
+    if not 0 <= shard_index < shard_count:
+        raise ValueError(f"{shard_index=} must be in 0 … {shard_count=} - 1.")
+    if not len(source):
+        raise DataError(f"{source!r} holds no records; choose another split or a larger slice.")
+    return global_batch // shard_count
+
+
+def _stack(elements: Sequence[dict]) -> dict:
+    """Stacks elements to a batch, and strings their failures together."""
+    batch: dict = {"video": np.stack([element["video"] for element in elements])}
+    for key, dtype in _DTYPES.items():
+        if key in elements[0]:
+            batch[key] = np.array([element[key] for element in elements], dtype)
+    batch["failures"] = [failure for element in elements for failure in element["failures"]]
+    return batch

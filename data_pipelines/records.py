@@ -1,0 +1,280 @@
+"""Video data sets on disk: what a record holds, opening a split of them, and their fingerprint.
+
+A data set is an ordinary TFDS folder of ``array_record`` shards, ``DATA_DIR/NAME/VERSION/``, read
+without TensorFlow. It may be opened as ``NAME`` (its newest version) or ``NAME:VERSION``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from etils import epath
+
+from data_pipelines.errors import (
+    CorruptRecordError,
+    DatasetDamagedError,
+    DatasetMissingError,
+    UnknownSplitError,
+)
+
+__all__ = ["DatasetDescription", "SplitSource", "describe", "features", "open_split"]
+
+# Of each shard, so many blocks of so many bytes go into the fingerprint.
+_SAMPLES = 8
+_SAMPLE_BYTES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetDescription:
+    """What a data set holds, and a fingerprint of it.
+
+    Attributes:
+        name: As under TFDS.
+        version: Such as ``1.0.0``.
+        class_names: In label order.
+        splits: Split name to number of examples.
+        num_bytes: Size of all shard files together.
+        fingerprint: Hexadecimal SHA-256 over name, version, class names, feature types, and every
+            split's shard lengths, shard file sizes and shard samples: eight blocks of 64 KiB,
+            evenly spaced from the first to the last of each file. That covers shards of up to 512
+            KiB wholly. In larger ones, a change that lies between the samples and moves nothing
+            after it goes unnoticed here; if it is a bit error, reading the record fails.
+    """
+
+    name: str
+    version: str
+    class_names: tuple[str, ...]
+    splits: dict[str, int]
+    num_bytes: int
+    fingerprint: str
+
+
+class SplitSource:
+    """Random access to the records of a split, or of a slice of one; picklable, thread-safe.
+
+    ``source[i]`` is a dict with ``video`` (bytes of a media file), ``video_id`` (str), ``label``,
+    ``num_frames``, ``height``, ``width`` (int) and ``fps`` (float, frames per second).
+
+    Attributes:
+        name: The data set's name.
+        split: The split or slice, such as ``train`` or ``train[:10%]``.
+        class_names: In label order.
+    """
+
+    def __init__(self, name: str, split: str, class_names: tuple[str, ...], records: Sequence):
+        self.name = name
+        self.split = split
+        self.class_names = class_names
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict:
+        """Reads one record.
+
+        Raises:
+            IndexError: There is no such record.
+            CorruptRecordError: Its bytes no longer match their checksum, or its shard is gone.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {self!r} is outside 0 … {len(self) - 1}.")
+        try:
+            record = self._records[index]
+        except RuntimeError as error:  # array_record's only kind
+            raise CorruptRecordError(
+                f"record {index} of {self!r} cannot be read ({error}); restore its shard from a "
+                "copy or build the data set again."
+            ) from error
+        return {**record, "video_id": record["video_id"].decode()}
+
+    def __repr__(self) -> str:
+        return f"{self.name}/{self.split}"
+
+
+def features(class_names: Sequence[str]) -> tfds.features.FeaturesDict:
+    """Returns the TFDS features of a video data set.
+
+    Args:
+        class_names: In label order; label -1 means that none is known.
+    """
+    return tfds.features.FeaturesDict(
+        {
+            "video": tfds.features.Scalar(np.object_, doc="bytes of one video file"),
+            "video_id": tfds.features.Text(doc="unique within the data set"),
+            "label": tfds.features.ClassLabel(names=list(class_names)),
+            "num_frames": tfds.features.Scalar(np.int32),
+            "height": tfds.features.Scalar(np.int32, doc="pixels, upright"),
+            "width": tfds.features.Scalar(np.int32, doc="pixels, upright"),
+            "fps": tfds.features.Scalar(np.float32, doc="mean frames per second"),
+        }
+    )
+
+
+def open_split(name: str, split: str, data_dir: str | os.PathLike) -> SplitSource:
+    """Opens a split for random access, once its shards are known to be whole.
+
+    Args:
+        name: ``NAME`` or ``NAME:VERSION``.
+        split: A split, or a slice such as ``train[:10%]``.
+        data_dir: The folder that holds ``NAME/VERSION/``.
+
+    Raises:
+        DatasetMissingError: There is no such data set or version; lists what there is.
+        DatasetDamagedError: Half-built, other features than ours, a shard missing or truncated.
+        UnknownSplitError: There is no such split, or the slice is empty; lists the splits.
+    """
+    builder = _builder(name, data_dir)
+    try:
+        instructions = builder.info.splits[split].file_instructions
+        records = builder.as_data_source(split)
+    except (KeyError, ValueError) as error:
+        raise UnknownSplitError(
+            f"{split=} of {name} cannot be read ({error}); it has splits "
+            f"{sorted(builder.info.splits)}, of which slices such as 'train[:10%]' may be taken, "
+            "if they hold a record."
+        ) from error
+    needed = {os.fspath(instruction.filename) for instruction in instructions}
+    for _, path, length in _shards(builder):
+        if os.fspath(path) in needed:
+            _check_shard(path, length)
+    return SplitSource(name, split, tuple(builder.info.features["label"].names), records)
+
+
+def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
+    """Describes a data set, reading a few blocks of each shard.
+
+    Args:
+        name: ``NAME`` or ``NAME:VERSION``.
+        data_dir: The folder that holds ``NAME/VERSION/``.
+
+    Raises:
+        DatasetMissingError: There is no such data set or version.
+        DatasetDamagedError: Half-built, other features than ours, or a shard missing.
+    """
+    builder = _builder(name, data_dir)
+    info = builder.info
+    class_names = tuple(info.features["label"].names)
+    shards = [
+        (split, length, path.stat().length, _sample(path))
+        for split, path, length in _shards(builder)
+    ]
+    # Not to_json(), which names TFDS classes and so may change from one TFDS to the next.
+    types = {
+        key: (feature.shape, np.dtype(feature.np_dtype).name)
+        for key, feature in info.features.items()
+    }
+    content = [info.name, str(info.version), class_names, types, shards]
+    return DatasetDescription(
+        name=info.name,
+        version=str(info.version),
+        class_names=class_names,
+        splits={split: info.splits[split].num_examples for split in sorted(info.splits)},
+        num_bytes=sum(size for _, _, size, _ in shards),
+        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder:
+    """Returns the builder of a whole data set with our features.
+
+    The folder is found here and not by ``tfds.builder``, which gives a name that TFDS ships (such
+    as ucf101) to code that needs TensorFlow.
+    """
+    base, _, version = name.partition(":")
+    root = epath.Path(data_dir) / base
+    folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    whole = {
+        path.name: path
+        for path in folders
+        if tfds.core.Version.is_valid(path.name) and (path / "dataset_info.json").exists()
+    }
+    rebuild = f"delete {root} and build it again: {_build_command(base, data_dir)}"
+    if not (version in whole if version else whole):
+        if not version and folders:
+            raise DatasetDamagedError(
+                f"data set {base!r} in {data_dir} is half-built: {root} holds only "
+                f"{sorted(path.name for path in folders)}, no finished version; {rebuild}"
+            )
+        raise DatasetMissingError(_missing(name, data_dir, sorted(whole)))
+    folder = whole[version or max(whole, key=tfds.core.Version)]
+    try:
+        builder = tfds.builder_from_directory(folder)
+        found = builder.info.features
+    except Exception as error:  # of many kinds, from TFDS and from protobuf
+        raise DatasetDamagedError(f"{folder} cannot be read ({error}); {rebuild}") from error
+    for key, feature in features(["any"]).items():
+        if key not in found or _kind(found[key]) != _kind(feature):
+            raise DatasetDamagedError(
+                f"{folder} has features {dict(found or {})}, without {key}: {feature}, so it is no "
+                f"data set of ours; give another name, or {rebuild}"
+            )
+    return builder
+
+
+def _kind(feature: tfds.features.FeatureConnector) -> tuple[tuple, str]:
+    """Returns a feature's shape and kind of number, apart from its width in bits."""
+    return feature.shape, np.dtype(feature.np_dtype).kind
+
+
+def _missing(name: str, data_dir: str | os.PathLike, versions: list[str]) -> str:
+    """Words the message about an absent data set or version."""
+    base = name.partition(":")[0]
+    if versions:
+        return f"data set {base!r} in {data_dir} has versions {versions}, not {name!r}; name one."
+    folder = epath.Path(data_dir)
+    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
+    return f"no data set {base!r} in {data_dir} (it holds {held}). {_build_command(base, data_dir)}"
+
+
+def _build_command(base: str, data_dir: str | os.PathLike) -> str:
+    """Says how a data set is built."""
+    if base == "motions":
+        return f"Build it with: python -m data_pipelines.motions --out={os.fspath(data_dir)}"
+    return "Build it from its videos, or point data_dir at the folder that holds it."
+
+
+def _shards(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, epath.Path, int]]:
+    """Yields (split, path, number of records) of each shard, in order, if the file exists."""
+    for split in sorted(builder.info.splits):
+        info = builder.info.splits[split]
+        for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
+            if not path.exists():
+                raise DatasetDamagedError(
+                    f"shard {path} is missing, with {length} records of split {split!r}; restore "
+                    "it from a copy or build the data set again."
+                )
+            yield split, path, length
+
+
+def _check_shard(path: epath.Path, length: int) -> None:
+    """Opens a shard and compares its number of records; a truncated one does not open."""
+    try:
+        reader = array_record_module.ArrayRecordReader(os.fspath(path), "readahead_buffer_size:0")
+        found = reader.num_records()
+        reader.close()
+    except RuntimeError as error:
+        found = error
+    if found != length:
+        raise DatasetDamagedError(
+            f"shard {path} should hold {length} records and holds: {found}; it was truncated or "
+            "replaced. Restore it from a copy or build the data set again."
+        )
+
+
+def _sample(path: epath.Path) -> str:
+    """Returns a digest of evenly spaced blocks of a file."""
+    digest = hashlib.sha256()
+    last = max(0, path.stat().length - _SAMPLE_BYTES)
+    with path.open("rb") as file:
+        for offset in sorted({last * step // (_SAMPLES - 1) for step in range(_SAMPLES)}):
+            file.seek(offset)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
