@@ -1,0 +1,80 @@
+"""Every option of a run, its default, and what it means.
+
+The defaults are the paper's base model and recipe (section 4 and Appendix A): ViT-B/16 on 8 frames
+of 224², divided attention, 15 epochs of SGD. An experiment changes what it needs to.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+
+def defaults() -> ConfigDict:
+    """The shared defaults. Keys are fixed: a name that is not here is refused."""
+    config = ConfigDict()
+    config.name = "unnamed"
+    config.seed = 0  # of weights, order of data, crops and stochastic depth
+
+    config.model = model = ConfigDict()
+    model.name = "timesformer_b16"  # size (ti, s, b, l, h) and patch size in pixels
+    model.scheme = "divided"  # space, joint, divided, sparse_local_global, axial
+    model.drop_path = 0.1  # stochastic depth of the last block, growing from 0 in the first
+    model.position_embedding = "space_time"  # none, space, space_time (Table 4)
+    model.dtype = "float32"  # of the computation; bfloat16 on TPU. Weights are float32
+    model.embed_dim = placeholder(int)  # in place of the named size's
+    model.depth = placeholder(int)
+    model.num_heads = placeholder(int)
+
+    config.data = data = ConfigDict()
+    data.name = "kinetics400"  # NAME or NAME:VERSION, a TFDS folder of encoded video
+    data.data_dir = "data"  # holds NAME/VERSION/
+    data.train_split = "train"  # also slices, such as train[:10%]
+    data.eval_split = "validation"
+    data.frames = 8  # of a clip
+    data.stride = 32  # frames from one to the next
+    data.target_fps = placeholder(float)  # what the stride counts in; None: the video's own rate
+    data.image_size = (224, 224)  # height and width of a clip
+    data.short_side = (256, 320)  # a training video's shorter side before the crop, drawn between
+    data.eval_short_side = 224
+    data.short_videos = "repeat_last"  # or loop
+    data.flip = True  # left to right, half of the training clips; False where classes tell sides
+    data.mean = (0.45, 0.45, 0.45)  # (pixels / 255 - mean) / std
+    data.std = (0.225, 0.225, 0.225)
+    data.max_bad = 0.01  # highest share of unreadable videos
+    data.threads = 2  # decoding threads of a host
+
+    config.train = train = ConfigDict()
+    train.global_batch = 64  # clips of a step over all devices
+    train.steps = placeholder(int)  # exactly one of steps and epochs
+    train.epochs = placeholder(float)
+    train.label_smoothing = 0.0
+    train.log_every_steps = 50
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "sgd"  # sgd (Nesterov) or adamw
+    optimizer.learning_rate = 0.005
+    optimizer.schedule = "step"  # step, cosine, constant; each after the warm-up
+    optimizer.warmup_steps = 0
+    optimizer.decay_at = (11 / 15, 14 / 15)  # step: shares of the run at which the rate drops
+    optimizer.decay_factor = 0.1  # step: what it is multiplied with there
+    optimizer.momentum = 0.9  # sgd
+    optimizer.b1 = 0.9  # adamw
+    optimizer.b2 = 0.999  # adamw
+    optimizer.weight_decay = 1e-4  # sgd: into the gradient (L2); adamw: decoupled
+    optimizer.weight_decay_on = "all"  # all parameters, or kernels alone
+    optimizer.clip_norm = placeholder(float)  # of the global gradient norm
+
+    config.eval = evaluation = ConfigDict()
+    evaluation.global_batch = 16  # videos of a step; each has temporal_views × spatial_crops clips
+    evaluation.every_steps = placeholder(int)  # None: after the last step only
+    evaluation.temporal_views = 1  # one is the middle of the video
+    evaluation.spatial_crops = 3  # 1 (centre) or 3 (along the longer side)
+    evaluation.average = "softmax"  # of a video's views; logits reproduces the authors' code
+
+    config.checkpoint = checkpoint = ConfigDict()
+    checkpoint.every_steps = 500
+    checkpoint.keep = 2
+
+    config.mesh = mesh = ConfigDict()
+    mesh.data = -1  # the devices that are left
+    mesh.fsdp = 1  # devices that split the weights
+    return config

@@ -1,0 +1,46 @@
+"""The embedded data set: eight motions, told apart by how things move. Trains on a laptop's CPU.
+
+    python -m vidtx.main --config=experiments/motions.py --workdir=runs/motions
+
+Another scheme behind a colon, such as ``experiments/motions.py:joint``. The data set is made on
+first use, in ``data/``.
+"""
+
+from experiments.defaults import defaults
+
+
+def get_config(scheme=None):
+    """A small model of the given scheme; divided unless given."""
+    config = defaults()
+    config.model.scheme = scheme or "divided"
+    config.name = f"motions_{config.model.scheme}"
+
+    config.model.name = "timesformer_ti8"
+    config.model.embed_dim = 96
+    config.model.depth = 4
+    config.model.num_heads = 4
+    config.model.drop_path = 0.0
+
+    config.data.name = "motions"
+    config.data.eval_split = "test"
+    config.data.stride = 2
+    config.data.image_size = (32, 32)
+    config.data.short_side = (32, 32)
+    config.data.eval_short_side = 32
+    config.data.flip = False  # left and right are classes
+
+    config.train.global_batch = 32
+    config.train.steps = 2000
+
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 100
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.weight_decay_on = "kernels"
+    config.optimizer.clip_norm = 1.0
+
+    config.eval.global_batch = 64
+    config.eval.every_steps = 500
+    config.eval.spatial_crops = 1
+    return config

@@ -1,0 +1,31 @@
+"""Configs: found by path or name, resolved into frozen specifications, checked all at once."""
+
+from vidtx.config.load import experiments, find_config
+from vidtx.config.resolve import differences, raise_for, resolve, to_dict
+from vidtx.config.specs import (
+    CheckpointSpec,
+    DataSpec,
+    EvalSpec,
+    MeshSpec,
+    ModelSpec,
+    OptimizerSpec,
+    RunSpec,
+    TrainSpec,
+)
+
+__all__ = [
+    "CheckpointSpec",
+    "DataSpec",
+    "EvalSpec",
+    "MeshSpec",
+    "ModelSpec",
+    "OptimizerSpec",
+    "RunSpec",
+    "TrainSpec",
+    "differences",
+    "experiments",
+    "find_config",
+    "raise_for",
+    "resolve",
+    "to_dict",
+]

@@ -1,0 +1,59 @@
+"""The errors that end a run, each with the exit code that says what to do about it.
+
+========  =================================================================================
+code      meaning
+========  =================================================================================
+0         done
+1         a bug, with its stack trace
+2         wrong use or config
+3         diverged: loss or gradient is not finite
+4         stopped by a signal; the same command resumes
+5         data below the allowed quality, or some inputs failed
+6         no usable checkpoint
+7         storage or environment: disk full, missing accelerator library, does not fit
+========  =================================================================================
+
+Their messages are for the person who typed the command: the value, the bound, the cause, the cure.
+"""
+
+
+class VidtxError(Exception):
+    """An error that a person can mend; the door prints its message without a stack trace."""
+
+    exit_code = 1
+
+
+class ConfigError(VidtxError):
+    """Wrong use: a flag, a config, a working directory of another run, a data set that is absent."""
+
+    exit_code = 2
+
+
+class DivergedError(VidtxError):
+    """The loss or the gradient stopped being finite."""
+
+    exit_code = 3
+
+
+class StoppedError(VidtxError):
+    """A signal asked the run to stop; its state is saved, and the same command resumes it."""
+
+    exit_code = 4
+
+
+class DataQualityError(VidtxError):
+    """The data set is damaged, or holds more unreadable videos than the run allows."""
+
+    exit_code = 5
+
+
+class CheckpointError(VidtxError):
+    """There is no checkpoint that can be used."""
+
+    exit_code = 6
+
+
+class MachineError(VidtxError):
+    """Storage or machine: the disk is full, a library is missing, the run does not fit."""
+
+    exit_code = 7
