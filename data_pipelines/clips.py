@@ -60,24 +60,38 @@ class ClipSpec:
         lowest, highest = self.short_side
         narrow = min(self.crop)
         checks = [
-            (self.frames >= 1, f"{self.frames=} must be at least 1"),
-            (self.stride >= 1, f"{self.stride=} must be at least 1"),
+            (self.frames >= 1, f"frames is {self.frames}; it must be at least 1"),
+            (self.stride >= 1, f"stride is {self.stride}; it must be at least 1"),
             (
                 self.target_fps is None or self.target_fps > 0,
-                f"{self.target_fps=} must be above 0, or None",
+                f"target_fps is {self.target_fps}; it must be above 0, or None",
             ),
-            (len(self.crop) == 2 and narrow >= 1, f"{self.crop=} must be two lengths of 1 or more"),
+            (
+                len(self.crop) == 2 and narrow >= 1,
+                f"crop is {self.crop}; it must be two lengths of 1 or more",
+            ),
             (
                 narrow <= lowest <= highest,
-                f"{self.short_side=} must ascend from at least the crop's shorter side, {narrow}",
+                f"short_side is {self.short_side}; it must ascend "
+                f"from at least the crop's shorter side, {narrow}",
             ),
             (
                 narrow <= self.eval_short_side,
-                f"{self.eval_short_side=} must be at least the crop's shorter side, {narrow}",
+                f"eval_short_side is {self.eval_short_side}; it must be at least the crop's "
+                f"shorter side, {narrow}",
             ),
-            (self.short in SHORT_POLICIES, f"{self.short=} must be one of {SHORT_POLICIES}"),
-            (self.temporal_views >= 1, f"{self.temporal_views=} must be at least 1"),
-            (self.spatial_crops in (1, 3), f"{self.spatial_crops=} must be 1 or 3"),
+            (
+                self.short in SHORT_POLICIES,
+                f"short is {self.short}; it must be one of {SHORT_POLICIES}",
+            ),
+            (
+                self.temporal_views >= 1,
+                f"temporal_views is {self.temporal_views}; it must be at least 1",
+            ),
+            (
+                self.spatial_crops in (1, 3),
+                f"spatial_crops is {self.spatial_crops}; it must be 1 or 3",
+            ),
         ]
         problems = [problem for passed, problem in checks if not passed]
         if problems:

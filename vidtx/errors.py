@@ -24,7 +24,7 @@ class VidtxError(Exception):
 
 
 class ConfigError(VidtxError):
-    """Wrong use: a flag, a config, a working directory of another run, a data set that is absent."""
+    """Wrong use: a flag, a config, a workdir of another run, a data set that is absent."""
 
     exit_code = 2
 

@@ -282,7 +282,9 @@ def test_wrong_calls_name_value_and_bound(source):
 
 
 def test_impossible_specifications_are_refused_all_at_once():
-    with pytest.raises(ValueError, match=r"frames=0(.|\n)*stride=0(.|\n)*short='mirror'") as caught:
+    with pytest.raises(
+        ValueError, match=r"frames is 0(.|\n)*stride is 0(.|\n)*short is mirror"
+    ) as caught:
         ClipSpec(frames=0, stride=0, short="mirror", spatial_crops=2, target_fps=0)
     assert "spatial_crops=2" in str(caught.value)
     with pytest.raises(ValueError, match=r"short_side=\(200, 320\).*crop's shorter side, 224"):

@@ -21,8 +21,8 @@ def find_config(reference: str) -> str:
     """The path of a config, with the argument of its ``get_config`` behind a colon if there is one.
 
     Args:
-      reference: ``path/to/file.py`` or a bare name such as ``k400_divided``, each with ``:argument``
-        behind it if wanted.
+      reference: ``path/to/file.py`` or a bare name such as ``k400_divided``; ``:argument`` may
+        follow.
 
     Raises:
       ConfigError: there is no such file or name, or the file has no ``get_config``.

@@ -75,7 +75,9 @@ def _flatten(tree: Mapping[str, Any], prefix: str = ""):
 
 def _resolve(spec_type: type, config: Any, prefix: str, problems: list[str]) -> Any:
     if not isinstance(config, Mapping) and not hasattr(config, "items"):
-        problems.append(f"{prefix.rstrip('.') or 'config'} is {config!r}; expected a group of keys.")
+        problems.append(
+            f"{prefix.rstrip('.') or 'config'} is {config!r}; expected a group of keys."
+        )
         return None
     given = dict(config.items())
     hints = typing.get_type_hints(spec_type)

@@ -1,0 +1,133 @@
+"""Draws the videos of the `motions` data set: one textured sprite moving on a textured background.
+
+What moves, and where, how large, how fast and in which colours, is drawn from the scene's seed and
+says nothing about the class. The two classes of a pair share their scenes: a scene played forwards
+is the first class, and played backwards, frame for frame, the second. Any function of a video that
+does not look at the order of frames therefore gives both the same answer, and is right on one of
+the two at most.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+__all__ = ["CLASS_NAMES", "PAIRS", "Scene", "draw_scene", "render"]
+
+PAIRS = (
+    ("left", "right"),
+    ("up", "down"),
+    ("clockwise", "counterclockwise"),
+    ("growing", "shrinking"),
+)
+CLASS_NAMES = tuple(sorted(name for pair in PAIRS for name in pair))
+
+_TEMPLATE = 32  # side in pixels of the texture that a sprite is cut from
+_BACKGROUND_COLOURS = (20, 110)  # range of each channel's mean; sprites are the brighter ones
+_SPRITE_COLOURS = (140, 235)
+_SHAPES = ("disc", "square", "triangle")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """Everything that is drawn, fixed by a seed.
+
+    Attributes:
+      background: uint8 [size, size, 3].
+      sprite: float32 [template, template, 4], RGB in 0 to 255 and opacity in 0 to 1.
+      path: float64 [T, 4], for each frame the sprite's centre (x, y) in pixels, its radius in
+        pixels and its rotation in radians.
+    """
+
+    background: np.ndarray
+    sprite: np.ndarray
+    path: np.ndarray
+
+
+def _texture(
+    rng: np.random.Generator, size: int, cells: int, colours: tuple[int, int], contrast: int
+) -> np.ndarray:
+    """Smooth noise around a random colour: float32 [size, size, 3] in 0 to 255."""
+    noise = rng.uniform(-contrast, contrast, (cells, cells, 3)) + rng.uniform(*colours, 3)
+    smooth = cv2.resize(noise.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.clip(smooth, 0, 255)
+
+
+def _sprite(rng: np.random.Generator) -> np.ndarray:
+    """A textured shape: float32 [template, template, 4], RGB in 0 to 255, opacity in 0 to 1."""
+    y, x = (np.mgrid[:_TEMPLATE, :_TEMPLATE] + 0.5) / _TEMPLATE * 2 - 1
+    inside = {
+        "disc": x**2 + y**2 < 0.81,
+        "square": np.maximum(abs(x), abs(y)) < 0.75,
+        "triangle": (y < 0.65) & (y > 1.9 * abs(x) - 0.9),
+    }[rng.choice(_SHAPES)]
+    texture = _texture(rng, _TEMPLATE, 5, _SPRITE_COLOURS, 40)
+    return np.dstack([texture, inside.astype(np.float32)])
+
+
+def _path(rng: np.random.Generator, pair: tuple[str, str], frames: int, size: int) -> np.ndarray:
+    """The sprite's path for the first class of a pair, inside the picture from end to end."""
+    progress = np.linspace(-0.5, 0.5, frames)
+    radius = np.full(frames, rng.uniform(0.11, 0.19) * size)
+    turn = np.full(frames, rng.uniform(0, 2 * np.pi))
+    dx, dy = np.zeros(frames), np.zeros(frames)
+    if pair == ("left", "right"):
+        dx = -progress * rng.uniform(0.4, 0.6) * size
+    elif pair == ("up", "down"):
+        dy = -progress * rng.uniform(0.4, 0.6) * size
+    elif pair == ("clockwise", "counterclockwise"):
+        # With y pointing down, a growing angle is clockwise to the eye.
+        angle = rng.uniform(0, 2 * np.pi) + progress * rng.uniform(0.7, 1.0) * 2 * np.pi
+        orbit = rng.uniform(0.16, 0.26) * size
+        dx, dy = orbit * np.cos(angle), orbit * np.sin(angle)
+        turn = turn + angle
+    elif pair == ("growing", "shrinking"):
+        radius = radius * rng.uniform(1.6, 2.0) ** (2 * progress)
+    else:
+        raise ValueError(f"Unknown pair of motions {pair}: the pairs are {PAIRS}.")
+    x, y = (rng.uniform(*_free(size, radius, offset)) + offset for offset in (dx, dy))
+    return np.stack([x, y, radius, turn], axis=1)
+
+
+def _free(size: int, radius: np.ndarray, offset: np.ndarray) -> tuple[float, float]:
+    """Bounds within which a centre keeps the whole path inside the picture."""
+    return float((radius - offset).max()), float((size - radius - offset).min())
+
+
+def draw_scene(seed: tuple[int, ...], pair: tuple[str, str], *, frames: int, size: int) -> Scene:
+    """The scene of a seed.
+
+    Args:
+      seed: non-negative integers.
+      pair: one of :data:`PAIRS`; the path is that of its first class.
+      frames: length of the video.
+      size: side of the square pictures, in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    background = _texture(rng, size, 6, _BACKGROUND_COLOURS, 30).astype(np.uint8)
+    return Scene(background, _sprite(rng), _path(rng, pair, frames, size))
+
+
+def render(scene: Scene) -> np.ndarray:
+    """The frames of a scene played forwards: uint8 [T, size, size, 3], RGB."""
+    size = scene.background.shape[0]
+    background = scene.background.astype(np.float32)
+    frames = []
+    for x, y, radius, turn in scene.path:
+        scale = 2 * radius / _TEMPLATE
+        cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+        # Rotation and scale about the sprite's middle, then a shift to (x, y); both in pixel
+        # centres, which OpenCV counts from 0.
+        centre = (_TEMPLATE - 1) / 2
+        matrix = np.array(
+            [
+                [cos, -sin, x - 0.5 - centre * (cos - sin)],
+                [sin, cos, y - 0.5 - centre * (sin + cos)],
+            ]
+        )
+        layer = cv2.warpAffine(scene.sprite, matrix, (size, size), flags=cv2.INTER_LINEAR)
+        opacity = layer[..., 3:]
+        frames.append(background + opacity * (layer[..., :3] - background))
+    return np.clip(np.rint(frames), 0, 255).astype(np.uint8)

@@ -1,0 +1,87 @@
+"""Judging a state: while training, and for a run directory on its own."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+from vidtx.checkpoints import CheckpointStore
+from vidtx.config import RunSpec
+from vidtx.errors import CheckpointError, DataQualityError, StoppedError
+from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
+from vidtx.run.data import data_errors_as_ours
+from vidtx.run.pictures import describe_evaluation, write_evaluation
+from vidtx.run.setup import Setup, set_up
+from vidtx.run.workdir import claim, claim_data
+from vidtx.training import StopSignal, TrainState
+
+
+def make_judge(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState], Evaluation]:
+    """A function from a state and its number to what an evaluation of it finds.
+
+    It raises `StoppedError` when a signal comes, and `DataQualityError` where more videos than
+    allowed cannot be read.
+    """
+    eval_step: EvalStep = make_eval_step(setup.spec, setup.model, setup.mesh)
+
+    def stop_if_asked() -> None:
+        if stop.received:
+            raise StoppedError(
+                f"Stopped by {stop.received} during an evaluation. The same command repeats it."
+            )
+
+    def judge(step: int, state: TrainState) -> Evaluation:
+        with data_errors_as_ours(), setup.data.eval_batches(setup.eval_source) as batches:
+            evaluation = evaluate(
+                eval_step,
+                state.params,
+                batches,
+                step=step,
+                class_names=setup.data.description.class_names,
+                mesh=setup.mesh,
+                between=stop_if_asked,
+            )
+            failures = "\n".join(f"  - {failure}" for failure in batches.examples)
+        videos = evaluation.examples + evaluation.failed
+        if evaluation.failed > setup.spec.data.max_bad * videos:
+            raise DataQualityError(
+                f"{evaluation.failed} of the {videos} videos of split "
+                f"{setup.spec.data.eval_split} cannot be read, more than data.max_bad "
+                f"{setup.spec.data.max_bad} allows:\n{failures}\n"
+                "Repair them, build the data set again, or raise data.max_bad."
+            )
+        return evaluation
+
+    return judge
+
+
+def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
+    """Judges the newest checkpoint of a run directory again and rewrites its report.
+
+    Args:
+      spec: the run, as it was trained; what it is judged on may differ.
+      workdir: the run directory.
+
+    Raises:
+      ConfigError: the directory holds no run, or another's.
+      CheckpointError: it holds no checkpoint that can be read.
+      DataQualityError: the data are damaged, or too many videos are unreadable.
+      StoppedError: a signal came.
+    """
+    setup = set_up(spec)
+    if not (pathlib.Path(workdir) / "checkpoints").is_dir():
+        raise CheckpointError(f"{workdir} holds no checkpoints. Train first, with --mode=train.")
+    folder = claim(workdir, spec)
+    claim_data(folder, setup.data.to_dict())
+    with StopSignal() as stop:
+        with CheckpointStore(folder) as store:
+            restored = store.restore_newest(setup.abstract)
+        if restored is None:
+            raise CheckpointError(
+                f"{folder / 'checkpoints'} is empty: the run stopped before its first save. Train "
+                "first, with --mode=train."
+            )
+        step, state = restored
+        evaluation = make_judge(setup, stop)(step, state)
+    write_evaluation(setup, folder, evaluation)
+    print(describe_evaluation(setup, evaluation))
+    return evaluation

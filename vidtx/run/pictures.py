@@ -1,0 +1,82 @@
+"""What a person looks at: the clips that the model was fed, curves, confusions, the report."""
+
+import pathlib
+
+import jax
+import numpy as np
+
+from vidtx.config import to_dict
+from vidtx.evaluation import Evaluation
+from vidtx.reporting import (
+    contact_sheet,
+    per_class_table,
+    percent,
+    plot_confusion,
+    plot_curves,
+    read_metrics,
+    write_report,
+)
+from vidtx.run.data import data_errors_as_ours
+from vidtx.run.setup import Setup
+from vidtx.run.workdir import write_json
+from vidtx.training import preprocess, step_keys
+
+_CLIPS_SHOWN = 16
+_CLASSES_PRINTED = 60
+
+
+def draw_contact_sheet(setup: Setup, folder: pathlib.Path) -> None:
+    """Draws the first clips of batch 0 as the model is fed them, unless that is done already."""
+    path = folder / "contact_sheet.png"
+    if path.exists():
+        return
+    with data_errors_as_ours(), setup.data.train_batches(setup.train_source, 0) as batches:
+        batch = next(batches)
+    data = setup.spec.data
+    flip_key, _ = step_keys(setup.spec.seed, 0)
+    fed = np.asarray(jax.device_get(preprocess(batch["video"], data, flip_key)))[:_CLIPS_SHOWN]
+    frames = np.clip(np.rint((fed * data.std + data.mean) * 255), 0, 255).astype(np.uint8)
+    names = setup.data.description.class_names
+    captions = [
+        f"{names[label] if label >= 0 else 'no label'}\nrecord {index}"
+        for label, index in zip(batch["label"], batch["index"], strict=True)
+    ]
+    contact_sheet(frames, captions[: len(frames)], path)
+
+
+def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation) -> None:
+    """Writes ``evaluation.json``, ``confusion.png``, ``curves.png`` and ``report.html``."""
+    figures = {
+        **evaluation.to_dict(),
+        "split": setup.spec.data.eval_split,
+        "fingerprint": setup.data.description.fingerprint,
+    }
+    write_json(folder / "evaluation.json", figures)
+    plot_confusion(evaluation.confusion, evaluation.class_names, folder / "confusion.png")
+    plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
+    names = ("curves", "confusion", "contact_sheet")
+    pictures = {name: folder / f"{name}.png" for name in names}
+    write_report(
+        folder,
+        title=setup.spec.name,
+        config=to_dict(setup.spec),
+        dataset=setup.data.to_dict(),
+        evaluation=figures,
+        pictures={name: path for name, path in pictures.items() if path.exists()},
+    )
+
+
+def describe_evaluation(setup: Setup, evaluation: Evaluation) -> str:
+    """Accuracy, and the table of classes where it is not too long to read."""
+    data = setup.data.description
+    lines = [
+        f"{data.name} {data.version}, split {setup.spec.data.eval_split}, fingerprint "
+        f"{data.fingerprint[:12]}, state {evaluation.step}: {evaluation.examples:,} of "
+        f"{evaluation.examples + evaluation.failed:,} videos judged",
+        f"top-1 {percent(evaluation.top1)}   top-5 {percent(evaluation.top5)}   "
+        f"loss {evaluation.loss:.4f}",
+    ]
+    if len(evaluation.class_names) <= _CLASSES_PRINTED:
+        counts, accuracies = evaluation.class_counts, evaluation.class_accuracies
+        lines.append(per_class_table(evaluation.class_names, counts, accuracies))
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""From a specification to the parts of a run, or to all that is wrong with it."""
+
+import dataclasses
+
+import jax
+import optax
+from jax.sharding import Mesh
+
+from data_pipelines.records import SplitSource
+from vidtx.config import RunSpec, raise_for
+from vidtx.errors import ConfigError
+from vidtx.models import TimeSformer, create_model
+from vidtx.run.data import RunData, clip_spec
+from vidtx.sharding import make_mesh
+from vidtx.training import TrainState, abstract_state, make_optimizer, make_schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """The parts that training and evaluation share.
+
+    Attributes:
+      spec: the run.
+      mesh: the devices.
+      data: what the run reads.
+      train_source: records of the train split.
+      eval_source: records of the split that the run is judged on.
+      model: the model, with as many classes as the data set.
+      total_steps: length of the run.
+      schedule: learning rate against step.
+      optimizer: the update rule.
+      abstract: shapes and places of the train state.
+    """
+
+    spec: RunSpec
+    mesh: Mesh
+    data: RunData
+    train_source: SplitSource
+    eval_source: SplitSource
+    model: TimeSformer
+    total_steps: int
+    schedule: optax.Schedule
+    optimizer: optax.GradientTransformation
+    abstract: TrainState
+
+
+def check(spec: RunSpec) -> Mesh:
+    """The mesh of a run, once everything that needs no data is known to be possible.
+
+    Raises:
+      ConfigError: the message lists all problems of model, clips and mesh.
+    """
+    problems = []
+    for attempt in (lambda: _model(spec, num_classes=1), lambda: clip_spec(spec)):
+        try:
+            attempt()
+        except ValueError as error:
+            problems.extend(str(error).splitlines())
+    mesh = None
+    try:
+        mesh = make_mesh(spec.mesh)
+    except ConfigError as error:
+        problems.append(str(error))
+    if mesh is not None:
+        problems.extend(_indivisible(spec, mesh))
+    raise_for(problems)
+    return mesh
+
+
+def _indivisible(spec: RunSpec, mesh: Mesh):
+    if spec.train.global_batch % mesh.size:
+        yield (
+            f"train.global_batch is {spec.train.global_batch}; it must be a multiple of the "
+            f"{mesh.size} devices that split a batch."
+        )
+    fsdp = mesh.shape["fsdp"]
+    try:
+        width = _model(spec, num_classes=1).embed_dim
+    except ValueError:
+        return
+    if width % fsdp:
+        yield (
+            f"mesh.fsdp is {fsdp}; it must divide the embedding width {width}, along which "
+            "weights are split."
+        )
+
+
+def _model(spec: RunSpec, num_classes: int) -> TimeSformer:
+    return create_model(
+        spec.model.name,
+        scheme=spec.model.scheme,
+        num_classes=num_classes,
+        num_frames=spec.data.frames,
+        image_size=spec.data.image_size,
+        drop_path=spec.model.drop_path,
+        position_embedding=spec.model.position_embedding,
+        dtype=spec.model.dtype,
+        embed_dim=spec.model.embed_dim,
+        depth=spec.model.depth,
+        num_heads=spec.model.num_heads,
+    )
+
+
+def set_up(spec: RunSpec) -> Setup:
+    """The parts of a run; makes the embedded data set if it is asked for and absent.
+
+    Raises:
+      ConfigError: the specification is impossible, or its data set is not there.
+      DataQualityError: the data set is damaged.
+    """
+    mesh = check(spec)
+    data = RunData.open(spec, mesh)
+    train_source = data.source(spec.data.train_split)
+    eval_source = data.source(spec.data.eval_split)
+    model = _model(spec, num_classes=len(data.description.class_names))
+    total_steps = _total_steps(spec, len(train_source))
+    schedule = make_schedule(spec.optimizer, total_steps)
+    optimizer = make_optimizer(spec.optimizer, schedule)
+    return Setup(
+        spec=spec,
+        mesh=mesh,
+        data=data,
+        train_source=train_source,
+        eval_source=eval_source,
+        model=model,
+        total_steps=total_steps,
+        schedule=schedule,
+        optimizer=optimizer,
+        abstract=abstract_state(model, optimizer, mesh),
+    )
+
+
+def _total_steps(spec: RunSpec, train_examples: int) -> int:
+    steps = spec.train.steps
+    if steps is None:
+        steps = round(spec.train.epochs * train_examples / spec.train.global_batch)
+        if steps < 1:
+            raise ConfigError(
+                f"train.epochs is {spec.train.epochs}, which over {train_examples} videos makes "
+                f"no batch of train.global_batch {spec.train.global_batch}. Raise the one or lower "
+                "the other."
+            )
+    if spec.optimizer.warmup_steps >= steps:
+        raise ConfigError(
+            f"optimizer.warmup_steps is {spec.optimizer.warmup_steps}, but the run has only "
+            f"{steps} steps; it must be less."
+        )
+    return steps
+
+
+def summary(setup: Setup) -> str:
+    """What is about to run, in a few lines for a person."""
+    weights = sum(leaf.size for leaf in jax.tree.leaves(setup.abstract.params))
+    spec, description = setup.spec, setup.data.description
+    clip = f"{spec.data.frames}×{spec.data.image_size[0]}×{spec.data.image_size[1]}"
+    return "\n".join(
+        [
+            f"run      {spec.name}",
+            f"model    {spec.model.name}, {spec.model.scheme} attention, {weights:,} parameters, "
+            f"clips of {clip}",
+            f"data     {description.name} {description.version}, {len(setup.train_source):,} "
+            f"videos to train on, {len(setup.eval_source):,} to be judged on, "
+            f"{len(description.class_names)} classes, fingerprint {description.fingerprint[:12]}",
+            f"devices  {setup.mesh.size} × {jax.devices()[0].device_kind}, mesh "
+            + " × ".join(f"{name} {size}" for name, size in setup.mesh.shape.items()),
+            f"length   {setup.total_steps:,} steps of {spec.train.global_batch} clips, "
+            f"{setup.total_steps * spec.train.global_batch / len(setup.train_source):.1f} epochs",
+        ]
+    )

@@ -1,0 +1,117 @@
+"""Training a run from its specification to its report."""
+
+import os
+import pathlib
+
+from vidtx.checkpoints import CheckpointStore
+from vidtx.config import RunSpec
+from vidtx.evaluation import Evaluation
+from vidtx.reporting import MetricWriter, Progress, read_metrics
+from vidtx.run.data import data_errors_as_ours
+from vidtx.run.evaluate import make_judge
+from vidtx.run.pictures import describe_evaluation, draw_contact_sheet, write_evaluation
+from vidtx.run.setup import Setup, set_up, summary
+from vidtx.run.workdir import claim, claim_data
+from vidtx.sharding import place_batch
+from vidtx.training import (
+    Parts,
+    Schedule,
+    StopSignal,
+    TrainState,
+    init_state,
+    make_train_step,
+    reset_window,
+    train,
+)
+
+
+def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
+    """Trains a run, or goes on with it, and writes everything a person wants to see of it.
+
+    Args:
+      spec: the run.
+      workdir: its directory: new, empty, or of this very run, which is then resumed.
+
+    Raises:
+      ConfigError: the specification is impossible, or the directory another run's.
+      DataQualityError: the data are damaged, or too many videos are unreadable.
+      DivergedError: loss or gradient stopped being finite.
+      StoppedError: a signal came; the state is saved.
+      CheckpointError: there are checkpoints, but none can be read.
+      MachineError: a checkpoint could not be written.
+    """
+    with StopSignal() as stop:
+        setup = set_up(spec)
+        folder = claim(workdir, spec)
+        claim_data(folder, setup.data.to_dict())
+        print(summary(setup), flush=True)
+        draw_contact_sheet(setup, folder)
+        with CheckpointStore(folder, keep=spec.checkpoint.keep) as store:
+            _train(setup, folder, store, stop)
+    print(f"Report: {folder / 'report.html'}   Clips it was fed: {folder / 'contact_sheet.png'}")
+
+
+def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: StopSignal) -> None:
+    spec = setup.spec
+    step, state = store.restore_newest(setup.abstract) or (0, _first_state(setup))
+    when = Schedule(
+        total=setup.total_steps,
+        log=spec.train.log_every_steps,
+        save=spec.checkpoint.every_steps,
+        evaluate=spec.eval.every_steps,
+    )
+    judge = make_judge(setup, stop)
+    with (
+        MetricWriter(folder, resume_step=step) as writer,
+        Progress(setup.total_steps, start_step=step) as progress,
+        setup.data.train_batches(setup.train_source, step) as batches,
+        data_errors_as_ours(),
+    ):
+        if step:
+            progress.note(f"Going on after step {step}.")
+
+        def evaluate(step: int, state: TrainState) -> None:
+            evaluation = judge(step, state)
+            writer.write(step, _eval_figures(evaluation))
+            write_evaluation(setup, folder, evaluation)
+            if step == setup.total_steps:
+                progress.note(describe_evaluation(setup, evaluation))
+            else:
+                progress.note(f"step {step}: top-1 {evaluation.top1:.1%} on the whole split")
+
+        parts = Parts(
+            batches=batches,
+            place=lambda batch: place_batch(_device_rows(batch), setup.mesh),
+            step=make_train_step(spec, setup.model, setup.optimizer, setup.mesh, setup.abstract),
+            reset_window=lambda state: reset_window(state, setup.mesh),
+            learning_rate=lambda step: float(setup.schedule(step)),
+            evaluate=evaluate,
+            save=store.save,
+            write=writer.write,
+            progress=progress,
+            stop=stop,
+        )
+        # A run that was stopped while it was judged is judged first.
+        judged = any(
+            record["step"] == step and "eval/top1" in record
+            for record in read_metrics(folder / "metrics.jsonl")
+        )
+        train(state, step, parts, when, evaluate_first=when.evaluates(step) and not judged)
+
+
+def _first_state(setup: Setup) -> TrainState:
+    return init_state(setup.model, setup.optimizer, setup.spec.seed, setup.mesh)
+
+
+def _device_rows(batch: dict) -> dict:
+    return {name: batch[name] for name in ("video", "label", "replaced")}
+
+
+def _eval_figures(evaluation: Evaluation) -> dict[str, float]:
+    return {
+        "eval/top1": evaluation.top1,
+        "eval/top5": evaluation.top5,
+        "eval/loss": evaluation.loss,
+        "eval/examples": evaluation.examples,
+        "eval/failed": evaluation.failed,
+    }

@@ -1,0 +1,215 @@
+"""The training loop."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from vidtx.errors import DivergedError, StoppedError, VidtxError
+from vidtx.training.signals import StopSignal
+from vidtx.training.state import TrainState, Window
+
+Batch = Mapping[str, np.ndarray]
+
+
+class ProgressLine(Protocol):
+    """Where a person sees how the run is getting on."""
+
+    def update(
+        self,
+        step: int,
+        *,
+        loss: float,
+        accuracy: float | None,
+        clips_per_second: float,
+        input_wait: float,
+    ) -> None:
+        """Shows the figures of the steps up to ``step``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What the loop is handed.
+
+    Attributes:
+      batches: batch *n*, *n* + 1, … for state *n*.
+      place: puts a batch on the devices.
+      step: ``(state, batch) -> state``.
+      reset_window: the state with an empty window.
+      learning_rate: of the step that is taken from state *n*.
+      evaluate: judges a state and writes what it found; may raise `StoppedError`.
+      save: starts saving state *n*.
+      write: writes metrics of state *n*.
+      progress: shows them.
+      stop: notes signals.
+    """
+
+    batches: Iterator[Batch]
+    place: Callable[[Batch], Mapping[str, jax.Array]]
+    step: Callable[[TrainState, Mapping[str, jax.Array]], TrainState]
+    reset_window: Callable[[TrainState], TrainState]
+    learning_rate: Callable[[int], float]
+    evaluate: Callable[[int, TrainState], None]
+    save: Callable[[int, TrainState], None]
+    write: Callable[[int, Mapping[str, float]], None]
+    progress: ProgressLine
+    stop: StopSignal
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When the loop does what, in steps; the last step does all of it.
+
+    Attributes:
+      total: length of the run.
+      log: from one line of metrics to the next.
+      save: from one checkpoint to the next.
+      evaluate: from one evaluation to the next, or None for the last step only.
+    """
+
+    total: int
+    log: int
+    save: int
+    evaluate: int | None
+
+    def _due(self, every: int | None, step: int) -> bool:
+        return step == self.total or (every is not None and step > 0 and step % every == 0)
+
+    def logs(self, step: int) -> bool:
+        """Whether metrics are written after ``step``."""
+        return self._due(self.log, step)
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is saved after ``step``."""
+        return self._due(self.save, step)
+
+    def evaluates(self, step: int) -> bool:
+        """Whether the state after ``step`` is judged."""
+        return self._due(self.evaluate, step)
+
+
+def train(
+    state: TrainState, step: int, parts: Parts, when: Schedule, *, evaluate_first: bool = False
+) -> TrainState:
+    """Takes state ``step`` to the end of the run.
+
+    The order within a step is what makes a resumed run equal to an undisturbed one: metrics are
+    written before the state that has forgotten them is saved, and the state is saved before it is
+    judged, which takes long and can be done again.
+
+    Args:
+      state: state ``step``.
+      step: its number.
+      parts: what the loop works with.
+      when: when it does what.
+      evaluate_first: judge ``state`` before anything else, as its evaluation was interrupted.
+
+    Returns:
+      The last state.
+
+    Raises:
+      DivergedError: loss or gradient stopped being finite; that state is not saved.
+      StoppedError: a signal came; the state is saved.
+    """
+    clock = _Clock()
+    if evaluate_first:
+        _evaluate(step, state, parts)
+    while step < when.total:
+        if parts.stop.received:
+            parts.save(step, _checked(state, step))
+            raise StoppedError(
+                f"Stopped by {parts.stop.received} after step {step}, which is saved. The same "
+                "command goes on from there."
+            )
+        try:
+            with clock.waiting():
+                batch = next(parts.batches)
+        except Exception:
+            parts.save(step, _checked(state, step))
+            raise
+        state = parts.step(state, parts.place(batch))
+        step += 1
+
+        if when.logs(step):
+            window = _check(jax.device_get(state.window), step)
+            figures = _figures(window, parts.learning_rate(step - 1))
+            timing = clock.lap(int(window.clips))
+            parts.write(step, {**figures, **{f"timing/{k}": v for k, v in timing.items()}})
+            parts.progress.update(
+                step, loss=figures["train/loss"], accuracy=figures["train/accuracy"], **timing
+            )
+            state = parts.reset_window(state)
+        if when.saves(step):
+            parts.save(step, _checked(state, step))
+        if when.evaluates(step):
+            with clock.paused():
+                _evaluate(step, state, parts)
+    return state
+
+
+def _evaluate(step: int, state: TrainState, parts: Parts) -> None:
+    try:
+        parts.evaluate(step, state)
+    except VidtxError:
+        parts.save(step, _checked(state, step))
+        raise
+
+
+def _checked(state: TrainState, step: int) -> TrainState:
+    _check(jax.device_get(state.window), step)
+    return state
+
+
+def _check(window: Window, step: int) -> Window:
+    bad = int(window.first_bad_step)
+    if bad >= 0:
+        raise DivergedError(
+            f"The loss or its gradient was not finite at step {bad + 1} (seen at step {step}). The "
+            "newest checkpoint is older and sound. Lower optimizer.learning_rate, lengthen "
+            "optimizer.warmup_steps, or set optimizer.clip_norm."
+        )
+    return window
+
+
+def _figures(window: Window, learning_rate: float) -> dict[str, float]:
+    return {
+        "train/loss": float(window.loss) / int(window.steps),
+        "train/accuracy": int(window.correct) / int(window.clips),
+        "train/grad_norm": float(window.grad_norm) / int(window.steps),
+        "train/learning_rate": learning_rate,
+        "train/replaced": int(window.replaced),
+    }
+
+
+class _Clock:
+    """Wall-clock time between lines of metrics, and the share of it spent waiting for data."""
+
+    def __init__(self):
+        self._start = time.perf_counter()
+        self._waited = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts what happens inside as waiting for data."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Does not count what happens inside."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
+
+    def lap(self, clips: int) -> dict[str, float]:
+        """Figures since the last lap, in which ``clips`` clips were seen."""
+        now = time.perf_counter()
+        seconds = max(now - self._start, 1e-9)
+        figures = {"clips_per_second": clips / seconds, "input_wait": self._waited / seconds}
+        self._start, self._waited = now, 0.0
+        return figures
