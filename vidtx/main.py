@@ -70,7 +70,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{__doc__}\n{values.main_module_help() or values.get_help()}")
             return 0
         config = values.config
-        spec = load_spec(values.workdir) if config is None else resolve(config)
+        spec = (
+            load_spec(values.workdir, run.problems)
+            if config is None
+            else resolve(config, run.problems)
+        )
         if values.mode == "train":
             run.run_train(spec, values.workdir)
         else:

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vidtx.config.specs import MAY_CHANGE, RunSpec
@@ -13,11 +13,14 @@ from vidtx.errors import ConfigError
 _MISSING = object()
 
 
-def resolve(config: Mapping[str, Any]) -> RunSpec:
+def resolve(
+    config: Mapping[str, Any], checks: Callable[[RunSpec], Iterable[str]] = lambda spec: ()
+) -> RunSpec:
     """The run specification of a config.
 
     Args:
       config: a `ConfigDict`, or any nested mapping, with the names of `RunSpec`.
+      checks: lists what else is impossible about a specification of sound types, a sentence each.
 
     Raises:
       ConfigError: unknown or absent keys, wrong types or impossible values; the message lists all.
@@ -27,6 +30,7 @@ def resolve(config: Mapping[str, Any]) -> RunSpec:
     # A specification with a value of the wrong type cannot be asked for its other problems.
     if not problems:
         problems.extend(spec.problems())
+        problems.extend(checks(spec))
     raise_for(problems)
     return spec
 

@@ -29,7 +29,7 @@ class Counts:
 
     @classmethod
     def empty(cls, num_classes: int) -> "Counts":
-        """Counts over no example, in host memory: each leaf gets a buffer of its own when placed."""
+        """Counts over no example, in host memory, so that placing gives each leaf its buffer."""
         return cls(
             examples=np.zeros((), np.int32),
             top1=np.zeros((), np.int32),

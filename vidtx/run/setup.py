@@ -1,13 +1,15 @@
 """From a specification to the parts of a run, or to all that is wrong with it."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import jax
 import optax
 from jax.sharding import Mesh
 
 from data_pipelines.records import SplitSource
-from vidtx.config import RunSpec, raise_for
+from vidtx.config import RunSpec
 from vidtx.errors import ConfigError
 from vidtx.models import TimeSformer, create_model
 from vidtx.run.data import RunData, clip_spec
@@ -44,45 +46,40 @@ class Setup:
     abstract: TrainState
 
 
-def check(spec: RunSpec) -> Mesh:
-    """The mesh of a run, once everything that needs no data is known to be possible.
+def problems(spec: RunSpec) -> Iterator[str]:
+    """What is impossible about model, clips and mesh of a specification, a sentence each.
 
-    Raises:
-      ConfigError: the message lists all problems of model, clips and mesh.
+    Everything that can be known without the data set; to be asked together with the
+    specification's own problems.
     """
-    problems = []
     for attempt in (lambda: _model(spec, num_classes=1), lambda: clip_spec(spec)):
         try:
             attempt()
         except ValueError as error:
-            problems.extend(str(error).splitlines())
-    mesh = None
+            yield from str(error).splitlines()
+    if any(spec.mesh.problems()):
+        return
     try:
         mesh = make_mesh(spec.mesh)
     except ConfigError as error:
-        problems.append(str(error))
-    if mesh is not None:
-        problems.extend(_indivisible(spec, mesh))
-    raise_for(problems)
-    return mesh
+        yield str(error)
+        return
+    yield from _indivisible(spec, mesh)
 
 
-def _indivisible(spec: RunSpec, mesh: Mesh):
+def _indivisible(spec: RunSpec, mesh: Mesh) -> Iterator[str]:
     if spec.train.global_batch % mesh.size:
         yield (
             f"train.global_batch is {spec.train.global_batch}; it must be a multiple of the "
             f"{mesh.size} devices that split a batch."
         )
-    fsdp = mesh.shape["fsdp"]
-    try:
-        width = _model(spec, num_classes=1).embed_dim
-    except ValueError:
-        return
-    if width % fsdp:
-        yield (
-            f"mesh.fsdp is {fsdp}; it must divide the embedding width {width}, along which "
-            "weights are split."
-        )
+    with contextlib.suppress(ValueError):  # the model's own problems are told elsewhere
+        width, fsdp = _model(spec, num_classes=1).embed_dim, mesh.shape["fsdp"]
+        if width % fsdp:
+            yield (
+                f"mesh.fsdp is {fsdp}; it must divide the embedding width {width}, along which "
+                "weights are split."
+            )
 
 
 def _model(spec: RunSpec, num_classes: int) -> TimeSformer:
@@ -108,7 +105,7 @@ def set_up(spec: RunSpec) -> Setup:
       ConfigError: the specification is impossible, or its data set is not there.
       DataQualityError: the data set is damaged.
     """
-    mesh = check(spec)
+    mesh = make_mesh(spec.mesh)
     data = RunData.open(spec, mesh)
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)

@@ -8,7 +8,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vidtx.config import RunSpec, differences, resolve, to_dict
@@ -22,13 +22,15 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     os.replace(temporary, path)
 
 
-def load_spec(workdir: str | os.PathLike) -> RunSpec:
-    """The specification of the run in a directory.
+def load_spec(
+    workdir: str | os.PathLike, checks: Callable[[RunSpec], Iterable[str]] = lambda spec: ()
+) -> RunSpec:
+    """The specification of the run in a directory; ``checks`` as of `vidtx.config.resolve`.
 
     Raises:
       ConfigError: there is none.
     """
-    return resolve(_read(pathlib.Path(workdir) / "config.json"))
+    return resolve(_read(pathlib.Path(workdir) / "config.json"), checks)
 
 
 def claim(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
