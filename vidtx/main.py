@@ -51,8 +51,13 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
     values = _flags()
     try:
         rest = values(["vidtx.main", *_with_config_found(arguments)])[1:]
-    except (flags.Error, KeyError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{error} See --help.") from error
+    except (KeyError, AttributeError) as error:
+        raise ConfigError(
+            f"A --config. option names a key that the config has not: {error}. "
+            "experiments/defaults.py lists them all."
+        ) from error
+    except (flags.Error, TypeError, ValueError) as error:
+        raise ConfigError(f"{error}. See --help.") from error
     if rest:
         raise ConfigError(f"Unexpected argument {rest[0]!r}; options begin with --. See --help.")
     if not values.help and values.workdir is None:
@@ -69,12 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
         if values.help:
             print(f"{__doc__}\n{values.main_module_help() or values.get_help()}")
             return 0
-        config = values.config
-        spec = (
-            load_spec(values.workdir, run.problems)
-            if config is None
-            else resolve(config, run.problems)
-        )
+        if values.config is None:
+            spec = load_spec(values.workdir, run.problems)
+        else:
+            spec = resolve(values.config, run.problems)
         if values.mode == "train":
             run.run_train(spec, values.workdir)
         else:

@@ -106,7 +106,7 @@ class AddedStep(nn.Module):
         attended, _ = attention(
             layer_norm(name="norm", dtype=self.dtype)(patches), None, train=train
         )
-        return dense(dim, ("mlp", "embed"), name="fc", dtype=self.dtype, zero_init=True)(attended)
+        return dense(dim, ("embed", "fc"), name="fc", dtype=self.dtype, zero_init=True)(attended)
 
 
 class Block(nn.Module):

@@ -1,12 +1,14 @@
 """Named models: ViT sizes Ti, S, B, L and H with any patch size."""
 
 import re
+from collections.abc import Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from vidtx.models.embedding import POSITION_EMBEDDINGS
-from vidtx.models.schemes import get_scheme
+from vidtx.models.schemes import SCHEMES
 from vidtx.models.timesformer import TimeSformer
 
 
@@ -62,40 +64,44 @@ def create_model(
     Raises:
       ValueError: an argument out of bounds; the message lists all that are.
     """
-    match = _NAME.fullmatch(name)
+    match = _NAME.fullmatch(str(name))
     if match is None or match["size"] not in SIZES:
         raise ValueError(
             f"Unknown model {name!r}: a name is timesformer_ + size ({', '.join(SIZES)}) + patch "
             "size in pixels, such as timesformer_b16."
         )
     size, patch_size = SIZES[match["size"]], int(match["patch"])
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    embed_dim = size.embed_dim if embed_dim is None else embed_dim
-    depth = size.depth if depth is None else depth
-    num_heads = size.num_heads if num_heads is None else num_heads
-    dtype_name = jnp.dtype(dtype).name if dtype not in _DTYPES else dtype
-
-    problems = []
-    try:
-        get_scheme(scheme)
-    except ValueError as error:
-        problems.append(str(error))
-    for label, value in {
+    sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
+    counts = {
         "num_classes": num_classes,
         "num_frames": num_frames,
-        "embed_dim": embed_dim,
-        "depth": depth,
-        "num_heads": num_heads,
-    }.items():
-        if value < 1:
-            problems.append(f"{label} is {value}; it must be at least 1.")
-    if num_heads >= 1 and embed_dim % num_heads:
-        problems.append(f"embed_dim {embed_dim} cannot be divided among {num_heads} heads.")
-    for label, pixels in (("height", height), ("width", width)):
-        if pixels < patch_size or pixels % patch_size:
-            problems.append(
-                f"image {label} {pixels} is no multiple of the patch size {patch_size}."
-            )
+        "embed_dim": size.embed_dim if embed_dim is None else embed_dim,
+        "depth": size.depth if depth is None else depth,
+        "num_heads": size.num_heads if num_heads is None else num_heads,
+    }
+
+    problems = []
+    for label, value in counts.items():
+        if not _is_count(value):
+            problems.append(f"{label} is {value!r}; it must be a whole number of at least 1.")
+    if not problems and counts["embed_dim"] % counts["num_heads"]:
+        problems.append(
+            f"embed_dim {counts['embed_dim']} cannot be divided among {counts['num_heads']} heads; "
+            "change either."
+        )
+    if len(sides) != 2 or not all(_is_count(side) for side in sides):
+        problems.append(
+            f"image_size is {image_size!r}; it must be a number of pixels or (height, width)."
+        )
+    else:
+        problems.extend(
+            f"image {label} {side} is no multiple of the patch size {patch_size}; the nearest that "
+            f"is: {max(1, round(side / patch_size)) * patch_size}."
+            for label, side in zip(("height", "width"), sides, strict=True)
+            if side % patch_size
+        )
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        problems.append(f"Unknown attention scheme {scheme!r}: it is one of {', '.join(SCHEMES)}.")
     if not 0.0 <= drop_path < 1.0:
         problems.append(f"drop_path is {drop_path}; it must lie in [0, 1).")
     if position_embedding not in POSITION_EMBEDDINGS:
@@ -103,22 +109,23 @@ def create_model(
             f"Unknown position_embedding {position_embedding!r}: "
             f"it is one of {', '.join(POSITION_EMBEDDINGS)}."
         )
-    if dtype_name not in _DTYPES:
-        problems.append(f"dtype is {dtype_name}; it must be {' or '.join(_DTYPES)}.")
+    compute = next((_DTYPES[key] for key in _DTYPES if dtype in (key, _DTYPES[key])), None)
+    if compute is None:
+        problems.append(f"dtype is {dtype!r}; it must be {' or '.join(_DTYPES)}.")
     if problems:
         raise ValueError("\n".join(problems))
 
     return TimeSformer(
         scheme=scheme,
-        num_classes=num_classes,
-        num_frames=num_frames,
-        image_size=(height, width),
+        image_size=tuple(int(side) for side in sides),
         patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        mlp_dim=4 * embed_dim,
+        mlp_dim=4 * counts["embed_dim"],
         drop_path=drop_path,
         position_embedding=position_embedding,
-        dtype=_DTYPES[dtype_name],
+        dtype=compute,
+        **{label: int(value) for label, value in counts.items()},
     )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1

@@ -1,8 +1,9 @@
 """Layers that every scheme shares: dense, LayerNorm, MLP, drop path, logical axes.
 
-Logical axis names of weights: ``embed`` (D), ``qkv`` (3·D), ``heads`` (D, head-major), ``mlp``,
-``classes``. Of activations: ``act_batch``, ``act_frames``, ``act_positions``, ``act_embed``. Which
-mesh axis, if any, each one is split over is not this room's business.
+Logical axis names of weights: ``embed`` (D), ``qkv`` (3·D), ``heads`` (D, head-major), ``fc`` (D,
+the output of an added step's output layer), ``mlp``, ``classes``. Of activations: ``act_batch``,
+``act_frames``, ``act_positions``, ``act_embed``. Which mesh axis, if any, each one is split over is
+not this room's business.
 """
 
 import flax.linen as nn
@@ -85,4 +86,4 @@ def drop_path_factor(
 ) -> jax.Array:
     """Random factors of stochastic depth: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
     keep = 1.0 - rate
-    return jax.random.bernoulli(key, keep, shape).astype(dtype) / jnp.asarray(keep, dtype)
+    return jnp.where(jax.random.bernoulli(key, keep, shape), 1.0 / keep, 0.0).astype(dtype)

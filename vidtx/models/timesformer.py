@@ -66,9 +66,14 @@ class TimeSformer(nn.Module):
           Logits ``[B, C]``, float32.
 
         Raises:
-          ValueError: a shape or dtype that this model cannot take.
+          ValueError: a shape or dtype that this model cannot take, or no rng to drop paths with.
         """
         self._check(clips)
+        if train and self.drop_path > 0.0 and not self.has_rng("dropout"):
+            raise ValueError(
+                f"train=True with drop_path {self.drop_path} draws random numbers; call "
+                'apply(variables, clips, train=True, rngs={"dropout": key}).'
+            )
         scheme = get_scheme(self.scheme)
         position = self.position_embedding
         if position == "space_time" and not scheme.sees_time:

@@ -19,6 +19,7 @@ RULES = (
     ("embed", "fsdp"),
     ("qkv", None),
     ("heads", None),
+    ("fc", None),
     ("mlp", None),
     ("classes", None),
     ("act_batch", BATCH_AXES),
