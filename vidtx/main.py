@@ -24,10 +24,15 @@ _MODES = ("train", "eval")
 _FULL_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def _flags() -> flags.FlagValues:
+def _flags(command: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config", None, "Path or name of the run's config.", lock_config=True, flag_values=values
+        "config",
+        None,
+        "Path or name of the run's config.",
+        lock_config=True,
+        flag_values=values,
+        sys_argv=command,
     )
     flags.DEFINE_string("workdir", None, "The run directory.", flag_values=values)
     flags.DEFINE_enum("mode", "train", _MODES, "What to do.", flag_values=values)
@@ -48,9 +53,10 @@ def _with_config_found(arguments: list[str]) -> list[str]:
 
 
 def _parse(arguments: list[str]) -> flags.FlagValues:
-    values = _flags()
+    command = ["vidtx.main", *_with_config_found(arguments)]
+    values = _flags(command)
     try:
-        rest = values(["vidtx.main", *_with_config_found(arguments)])[1:]
+        rest = values(command)[1:]
     except (KeyError, AttributeError) as error:
         raise ConfigError(
             f"A --config. option names a key that the config has not: {error}. "

@@ -52,7 +52,7 @@ def make_train_step(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,
-            window=_add(state, batch, loss, logits, optax.global_norm(gradients)),
+            window=_add(state, batch, loss, logits, optax.tree.norm(gradients)),
         )
 
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)

@@ -1,0 +1,135 @@
+"""A run from its command to its report, in this process."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_pipelines import motions
+from data_pipelines.records import describe
+from tests.tiny_run import arguments
+from vidtx import main
+from vidtx.reporting import read_metrics
+
+
+def figures(workdir):
+    """Metrics without what the clock decides."""
+    return [
+        {key: value for key, value in record.items() if not key.startswith("timing/")}
+        for record in read_metrics(workdir / "metrics.jsonl")
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(motions_dir, tmp_path_factory):
+    """The directory of a finished run of ten steps, judged after five and after ten."""
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    command = arguments(motions_dir, workdir, **{"train.steps": 10, "eval.every_steps": 5})
+    assert main.main(command) == 0
+    return workdir
+
+
+def test_a_run_directory_holds_what_a_person_wants_to_see(finished, motions_dir):
+    config = json.loads((finished / "config.json").read_text())
+    assert (config["name"], config["train"]["steps"]) == ("motions_divided", 10)
+    dataset = json.loads((finished / "dataset.json").read_text())
+    assert dataset["fingerprint"] == describe("motions", motions_dir).fingerprint
+    assert dataset["splits"] == {"train": 32, "test": 16}
+    for picture in ("contact_sheet", "curves", "confusion"):
+        with Image.open(finished / f"{picture}.png") as image:
+            assert min(image.size) > 200
+    report = (finished / "report.html").read_text()
+    assert "motions_divided" in report
+    assert report.count("data:image/png;base64,") == 3
+    assert sorted(p.name for p in (finished / "checkpoints").iterdir()) == ["10", "8"]
+    assert list((finished / "tensorboard").iterdir())
+
+
+def test_metrics_are_written_when_they_should_be(finished):
+    records = figures(finished)
+    trained = [record for record in records if "train/loss" in record]
+    judged = [record for record in records if "eval/top1" in record]
+    assert [record["step"] for record in trained] == [2, 4, 6, 8, 10]
+    assert [record["step"] for record in judged] == [5, 10]
+    assert all(np.isfinite(record["train/loss"]) for record in trained)
+    assert all(record["eval/examples"] == 16 for record in judged)
+
+
+def test_the_evaluation_adds_up(finished):
+    evaluation = json.loads((finished / "evaluation.json").read_text())
+    confusion = np.array(evaluation["confusion"])
+    assert evaluation["step"] == 10
+    assert confusion.sum() == evaluation["examples"] == 16
+    assert evaluation["top1"] == np.trace(confusion) / 16
+    assert confusion.sum(axis=1).tolist() == evaluation["counts"] == [2] * 8
+    assert figures(finished)[-1]["eval/top1"] == evaluation["top1"]
+
+
+def test_the_same_command_on_a_finished_run_changes_nothing(finished, motions_dir, capsys):
+    before = (finished / "metrics.jsonl").read_bytes()
+    command = arguments(motions_dir, finished, **{"train.steps": 10, "eval.every_steps": 5})
+    assert main.main(command) == 0
+    assert (finished / "metrics.jsonl").read_bytes() == before
+    assert "Going on after step 10" in capsys.readouterr().out
+
+
+def test_eval_mode_finds_the_same_again_for_any_batch_size(finished, motions_dir, capsys):
+    before = json.loads((finished / "evaluation.json").read_text())
+    overrides = {"train.steps": 10, "eval.every_steps": 5, "eval.global_batch": 7}
+    assert main.main([*arguments(motions_dir, finished, **overrides), "--mode=eval"]) == 0
+    after = json.loads((finished / "evaluation.json").read_text())
+    assert after.pop("loss") == pytest.approx(before.pop("loss"), rel=1e-5)
+    assert after == before
+    output = capsys.readouterr().out
+    assert "16 of 16 videos judged" in output
+    assert "counterclockwise" in output
+
+
+def test_eval_mode_needs_no_config(finished, capsys):
+    assert main.main([f"--workdir={finished}", "--mode=eval"]) == 0
+    assert "top-1" in capsys.readouterr().out
+
+
+def test_a_run_stopped_between_checkpoints_of_other_intervals_ends_bit_equal(
+    finished, motions_dir, tmp_path
+):
+    """What may change between two starts of a run changes nothing of its result."""
+    half = {"train.steps": 10, "eval.every_steps": 5, "checkpoint.every_steps": 3}
+    assert main.main(arguments(motions_dir, tmp_path / "run", **half)) == 0
+    assert figures(tmp_path / "run") == figures(finished)
+
+
+def test_the_embedded_data_set_is_made_on_first_use(tmp_path, monkeypatch, capsys):
+    small = functools.partial(motions.build, train_scenes=8, test_scenes=4)
+    monkeypatch.setattr(motions, "build", small)  # as it is, but small
+    (tmp_path / "data" / "motions" / "incomplete.X_1.0.0").mkdir(parents=True)
+    command = arguments(tmp_path / "data", tmp_path / "run", **{"train.steps": 2})
+    assert main.main(command) == 0
+    assert "24 of 24 videos made" in capsys.readouterr().out
+
+
+def test_data_that_changed_under_a_run_are_noticed(finished, motions_dir, tmp_path, capsys):
+    motions.build(tmp_path, train_scenes=12, test_scenes=4)
+    command = arguments(tmp_path, finished, **{"train.steps": 10, "eval.every_steps": 5})
+    assert main.main(command) == 2
+    assert "was started on data with the fingerprint" in capsys.readouterr().err
+    recorded = json.loads((finished / "dataset.json").read_text())["fingerprint"]
+    assert recorded == describe("motions", motions_dir).fingerprint
+
+
+def test_epochs_are_turned_into_steps(motions_dir, tmp_path, capsys):
+    config = tmp_path / "half_an_epoch.py"
+    config.write_text(
+        "from experiments import motions\n"
+        "def get_config(arg=None):\n"
+        "    config = motions.get_config()\n"
+        "    config.train.steps, config.train.epochs = None, 0.5\n"
+        "    return config\n"
+    )
+    command = arguments(motions_dir, tmp_path / "run", config=config)
+    command = [argument for argument in command if "train.steps" not in argument]
+    assert main.main(command) == 0
+    assert figures(tmp_path / "run")[-1]["step"] == 2  # half of 32 videos, eight at a time
+    assert "0.5 epochs" in capsys.readouterr().out
