@@ -70,7 +70,7 @@ def _sprite(rng: np.random.Generator) -> np.ndarray:
 def _path(rng: np.random.Generator, pair: tuple[str, str], frames: int, size: int) -> np.ndarray:
     """The sprite's path for the first class of a pair, inside the picture from end to end."""
     progress = np.linspace(-0.5, 0.5, frames)
-    radius = np.full(frames, rng.uniform(0.11, 0.19) * size)
+    radius = np.full(frames, rng.uniform(0.11, 0.17) * size)
     turn = np.full(frames, rng.uniform(0, 2 * np.pi))
     dx, dy = np.zeros(frames), np.zeros(frames)
     if pair == ("left", "right"):
@@ -79,8 +79,10 @@ def _path(rng: np.random.Generator, pair: tuple[str, str], frames: int, size: in
         dy = -progress * rng.uniform(0.4, 0.6) * size
     elif pair == ("clockwise", "counterclockwise"):
         # With y pointing down, a growing angle is clockwise to the eye.
-        angle = rng.uniform(0, 2 * np.pi) + progress * rng.uniform(0.7, 1.0) * 2 * np.pi
-        orbit = rng.uniform(0.16, 0.26) * size
+        # Setting out from the right half of the orbit, most of the way round.
+        turns = rng.uniform(0.75, 1.0)
+        angle = rng.uniform(-0.5, 0.5) * np.pi + (progress + 0.5) * turns * 2 * np.pi
+        orbit = rng.uniform(0.24, 0.3) * size
         dx, dy = orbit * np.cos(angle), orbit * np.sin(angle)
         turn = turn + angle
     elif pair == ("growing", "shrinking"):

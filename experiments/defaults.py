@@ -19,6 +19,8 @@ def defaults() -> ConfigDict:
     model.scheme = "divided"  # space, joint, divided, sparse_local_global, axial
     model.drop_path = 0.1  # stochastic depth of the last block, growing from 0 in the first
     model.position_embedding = "space_time"  # none, space, space_time (Table 4)
+    model.init_stddev = 0.02  # of kernels and tables; for a narrow model, 1/√width
+    model.time_init_stddev = 0.0  # of the time embedding; above 0 from scratch
     model.dtype = "float32"  # of the computation; bfloat16 on TPU. Weights are float32
     model.embed_dim = placeholder(int)  # in place of the named size's
     model.depth = placeholder(int)

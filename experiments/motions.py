@@ -20,6 +20,8 @@ def get_config(scheme=None):
     config.model.depth = 4
     config.model.num_heads = 4
     config.model.drop_path = 0.0
+    config.model.init_stddev = 0.1  # 1/√96: the published 0.02 suits a width of 768
+    config.model.time_init_stddev = 0.5  # from scratch, frames are told apart from the start
 
     config.data.name = "motions"
     config.data.eval_split = "test"
@@ -29,13 +31,14 @@ def get_config(scheme=None):
     config.data.eval_short_side = 32
     config.data.flip = False  # left and right are classes
 
-    config.train.global_batch = 32
-    config.train.steps = 2000
+    config.train.global_batch = 16
+    config.train.steps = 1400
 
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.b2 = 0.98
     config.optimizer.schedule = "cosine"
-    config.optimizer.warmup_steps = 100
+    config.optimizer.warmup_steps = 50
     config.optimizer.weight_decay = 0.05
     config.optimizer.weight_decay_on = "kernels"
     config.optimizer.clip_norm = 1.0

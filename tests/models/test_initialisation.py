@@ -2,8 +2,11 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+
+import vidtx
 
 from . import tiny
 
@@ -76,3 +79,21 @@ def test_the_tree_is_the_one_that_the_reference_was_written_for(scheme):
     created = jax.tree.map(lambda leaf: np.zeros(leaf.shape), nn.meta.unbox(variables["params"]))
     shapes = {path: leaf.shape for path, leaf in tiny.flat(created).items()}
     assert shapes == {path: leaf.shape for path, leaf in tiny.flat(tiny.weights(scheme)).items()}
+
+
+def test_a_narrow_model_from_scratch_may_start_wider():
+    model = vidtx.create_model(
+        "timesformer_ti8",
+        image_size=32,
+        embed_dim=96,
+        depth=1,
+        init_stddev=0.1,
+        time_init_stddev=0.5,
+    )
+    params = nn.meta.unbox(model.init(jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3))))["params"]
+    block = params["block_0"]
+    assert np.std(block["attention"]["qkv"]["kernel"]) == pytest.approx(0.1, rel=0.05)
+    assert np.std(block["mlp"]["fc1"]["kernel"]) == pytest.approx(0.1, rel=0.05)
+    assert np.std(params["embedding"]["position"]) == pytest.approx(0.1, rel=0.1)
+    assert np.std(params["embedding"]["time"]) == pytest.approx(0.5, rel=0.1)
+    assert not np.any(block["time"]["fc"]["kernel"])  # an added step starts without effect

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidtx.models.layers import gelu, layer_norm
+from vidtx.models.layers import Layers, gelu
 
 
 def norm(x, dtype=jnp.float32):
     weights = {"scale": jnp.ones(x.shape[-1]), "bias": jnp.zeros(x.shape[-1])}
-    return np.asarray(layer_norm(name="norm", dtype=dtype).apply({"params": weights}, x))
+    return np.asarray(Layers(dtype, 0.02).norm(name="norm").apply({"params": weights}, x))
 
 
 def test_gelu_is_exact():

@@ -32,6 +32,8 @@ class ModelSpec:
     scheme: str
     drop_path: float
     position_embedding: str
+    init_stddev: float
+    time_init_stddev: float
     dtype: str
     embed_dim: int | None
     depth: int | None

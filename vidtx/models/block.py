@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from vidtx.kernels import Grouping, Step, grouped_attention
-from vidtx.models.layers import Mlp, dense, drop_path_factor, layer_norm
+from vidtx.models.layers import Layers, Mlp, drop_path_factor
 from vidtx.models.schemes import Scheme
 
 # The two layouts of the residual stream. A step that mixes frames only wants patch positions split
@@ -33,13 +33,13 @@ class StepAttention(nn.Module):
       step: which tokens look at each other.
       num_heads: ``A``.
       drop_path: probability with which the branch of a whole group of a clip is dropped.
-      dtype: of the computation.
+      layers: makes its layers.
     """
 
     step: Step
     num_heads: int
     drop_path: float
-    dtype: jnp.dtype
+    layers: Layers
 
     @nn.compact
     def __call__(
@@ -58,8 +58,8 @@ class StepAttention(nn.Module):
         """
         batch, frames, rows, columns, dim = patches.shape
         grouping = Grouping(self.step, (frames, rows, columns))
-        qkv = dense(3 * dim, ("embed", "qkv"), name="qkv", dtype=self.dtype)
-        project = dense(dim, ("heads", "embed"), name="out", dtype=self.dtype)
+        qkv = self.layers.dense(3 * dim, ("embed", "qkv"), name="qkv")
+        project = self.layers.dense(dim, ("heads", "embed"), name="out")
 
         class_qkv = None if class_tokens is None else qkv(class_tokens)
         attended, class_attended = grouped_attention(
@@ -71,7 +71,7 @@ class StepAttention(nn.Module):
         if train and self.drop_path > 0.0:
             groups = len(grouping.group_sizes)
             factor = drop_path_factor(
-                self.make_rng("dropout"), self.drop_path, (batch, groups, 1), self.dtype
+                self.make_rng("dropout"), self.drop_path, (batch, groups, 1), self.layers.dtype
             )
             tokens = max(grouping.group_sizes)
             attended *= grouping.scatter(
@@ -94,19 +94,17 @@ class AddedStep(nn.Module):
     step: Step
     num_heads: int
     drop_path: float
-    dtype: jnp.dtype
+    layers: Layers
 
     @nn.compact
     def __call__(self, patches: jax.Array, *, train: bool) -> jax.Array:
         """The residual ``[B, T, H, W, D]`` of patches ``[B, T, H, W, D]``."""
         dim = patches.shape[-1]
         attention = StepAttention(
-            self.step, self.num_heads, self.drop_path, self.dtype, name="attention"
+            self.step, self.num_heads, self.drop_path, self.layers, name="attention"
         )
-        attended, _ = attention(
-            layer_norm(name="norm", dtype=self.dtype)(patches), None, train=train
-        )
-        return dense(dim, ("embed", "fc"), name="fc", dtype=self.dtype, zero_init=True)(attended)
+        attended, _ = attention(self.layers.norm(name="norm")(patches), None, train=train)
+        return self.layers.dense(dim, ("embed", "fc"), name="fc", zero_init=True)(attended)
 
 
 class Block(nn.Module):
@@ -118,38 +116,39 @@ class Block(nn.Module):
       mlp_dim: hidden width of the MLP.
       drop_path: probability of stochastic depth; one draw a group of a clip for attention, one a
         class token for the MLP.
-      dtype: of the computation.
+      layers: makes its layers.
     """
 
     scheme: Scheme
     num_heads: int
     mlp_dim: int
     drop_path: float
-    dtype: jnp.dtype
+    layers: Layers
 
     @nn.compact
     def __call__(
         self, patches: jax.Array, class_tokens: jax.Array, *, train: bool
     ) -> tuple[jax.Array, jax.Array]:
         """Maps patches ``[B, T, H, W, D]`` and class tokens ``[B, S, D]`` to the same shapes."""
-        options = {"num_heads": self.num_heads, "drop_path": self.drop_path, "dtype": self.dtype}
+        options = {"num_heads": self.num_heads, "drop_path": self.drop_path, "layers": self.layers}
         for step in self.scheme.added_steps:
             patches = _place_for(step, patches)
             patches += AddedStep(step, name=step.name, **options)(patches, train=train)
         patches = _place_for(None, patches)
 
-        norm = layer_norm(name="norm1", dtype=self.dtype)
+        norm = self.layers.norm(name="norm1")
         attention = StepAttention(self.scheme.vit_step, name="attention", **options)
         residual, class_residual = attention(norm(patches), norm(class_tokens), train=train)
         patches, class_tokens = patches + residual, class_tokens + class_residual
 
-        norm = layer_norm(name="norm2", dtype=self.dtype)
-        mlp = Mlp(self.mlp_dim, self.dtype, name="mlp")
+        norm = self.layers.norm(name="norm2")
+        mlp = Mlp(self.mlp_dim, self.layers, name="mlp")
         residual, class_residual = mlp(norm(patches)), mlp(norm(class_tokens))
         if train and self.drop_path > 0.0:
             # One draw a sequence of the reference: the clip, or the frame for space-only.
+            draws = (*class_tokens.shape[:2], 1)
             factor = drop_path_factor(
-                self.make_rng("dropout"), self.drop_path, (*class_tokens.shape[:2], 1), self.dtype
+                self.make_rng("dropout"), self.drop_path, draws, self.layers.dtype
             )
             residual *= factor[:, :, None, None]
             class_residual *= factor

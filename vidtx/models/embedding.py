@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidtx.models.layers import EMBEDDING_STDDEV
+from vidtx.models.layers import Layers
 
 POSITION_EMBEDDINGS = ("none", "space", "space_time")
 
@@ -42,7 +42,8 @@ class Embedding(nn.Module):
       class_token_per_frame: ``S = T`` class tokens instead of one.
       position: ``"none"``, ``"space"`` or ``"space_time"`` (Table 4); ``"space_time"`` is the sum
         of one embedding a position and one a frame.
-      dtype: of the computation.
+      time_init_stddev: standard deviation with which the time embedding starts.
+      layers: says how tables start and in which dtype to compute.
     """
 
     dim: int
@@ -50,7 +51,8 @@ class Embedding(nn.Module):
     trained_grid: tuple[int, int, int]
     class_token_per_frame: bool
     position: str
-    dtype: jnp.dtype
+    time_init_stddev: float
+    layers: Layers
 
     @nn.compact
     def __call__(self, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -70,27 +72,27 @@ class Embedding(nn.Module):
             (self.patch_size, self.patch_size),
             strides=(self.patch_size, self.patch_size),
             padding="VALID",
-            dtype=self.dtype,
+            dtype=self.layers.dtype,
             kernel_init=nn.with_logical_partitioning(uniform, (None, None, None, "embed")),
             bias_init=nn.with_logical_partitioning(uniform, ("embed",)),
             name="patch",
         )(clips)
         batch, num_frames, num_rows, num_columns, _ = patches.shape
 
-        class_token = self._table("class_token", 1, EMBEDDING_STDDEV)
+        class_token = self._table("class_token", 1, self.layers.init_stddev)
         if self.position != "none":
-            table = self._table("position", 1 + rows * columns, EMBEDDING_STDDEV)
+            table = self._table("position", 1 + rows * columns, self.layers.init_stddev)
             class_token += table[:, :1]
             grid = einops.rearrange(table[:, 1:], "1 (h w) d -> h w d", h=rows)
             grid = grid[nearest_indices(rows, num_rows)]
             patches += grid[:, nearest_indices(columns, num_columns)]
         if self.position == "space_time":
-            table = self._table("time", frames, 0.0)[0, nearest_indices(frames, num_frames)]
-            patches += table[:, None, None]
+            table = self._table("time", frames, self.time_init_stddev)[0]
+            patches += table[nearest_indices(frames, num_frames), None, None]
 
         copies = num_frames if self.class_token_per_frame else 1
         return patches, jnp.broadcast_to(class_token, (batch, copies, self.dim))
 
     def _table(self, name: str, length: int, stddev: float) -> jax.Array:
         init = nn.with_logical_partitioning(nn.initializers.normal(stddev), (None, None, "embed"))
-        return self.param(name, init, (1, length, self.dim), jnp.float32).astype(self.dtype)
+        return self.param(name, init, (1, length, self.dim), jnp.float32).astype(self.layers.dtype)

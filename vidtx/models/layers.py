@@ -6,55 +6,61 @@ the output of an added step's output layer), ``mlp``, ``classes``. Of activation
 not this room's business.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-EMBEDDING_STDDEV = 0.02
 LAYER_NORM_EPSILON = 1e-6
 
 
-def dense(
-    features: int,
-    axes: tuple[str, str],
-    *,
-    name: str,
-    dtype: jnp.dtype,
-    zero_init: bool = False,
-) -> nn.Dense:
-    """A linear layer: kernel N(0, 0.02²) (not truncated: the reference's bounds lie at ±100σ).
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """Makes a model's layers; what they have in common is said here, once.
 
-    Args:
-      features: output width.
-      axes: logical names of the kernel's two axes.
-      name: name of the layer's parameters.
+    Attributes:
       dtype: of the computation; parameters are float32.
-      zero_init: start the kernel at zero, so that the residual branch has no effect at first.
+      init_stddev: standard deviation with which kernels and embedding tables start.
     """
-    kernel_init = nn.initializers.zeros if zero_init else nn.initializers.normal(EMBEDDING_STDDEV)
-    return nn.Dense(
-        features,
-        dtype=dtype,
-        kernel_init=nn.with_logical_partitioning(kernel_init, axes),
-        bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),
-        name=name,
-    )
 
+    dtype: jnp.dtype
+    init_stddev: float
 
-def layer_norm(*, name: str, dtype: jnp.dtype) -> nn.LayerNorm:
-    """LayerNorm with float32 statistics.
+    def dense(
+        self, features: int, axes: tuple[str, str], *, name: str, zero_init: bool = False
+    ) -> nn.Dense:
+        """A linear layer with a normal kernel (not truncated: the reference's bounds lie at ±100σ).
 
-    In two passes for float32 computation, which matches other implementations to rounding; in one
-    pass for bfloat16, where the statistics then fuse into the matmul before.
-    """
-    return nn.LayerNorm(
-        epsilon=LAYER_NORM_EPSILON,
-        dtype=dtype,
-        use_fast_variance=jnp.dtype(dtype) != jnp.float32,
-        scale_init=nn.with_logical_partitioning(nn.initializers.ones, ("embed",)),
-        bias_init=nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)),
-        name=name,
-    )
+        Args:
+          features: output width.
+          axes: logical names of the kernel's two axes.
+          name: name of the layer's parameters.
+          zero_init: start the kernel at zero, so that the residual branch has no effect at first.
+        """
+        kernel = nn.initializers.normal(0.0 if zero_init else self.init_stddev)
+        return nn.Dense(
+            features,
+            dtype=self.dtype,
+            kernel_init=nn.with_logical_partitioning(kernel, axes),
+            bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),
+            name=name,
+        )
+
+    def norm(self, *, name: str) -> nn.LayerNorm:
+        """LayerNorm with float32 statistics.
+
+        In two passes for float32 computation, which matches other implementations to rounding; in
+        one pass for bfloat16, where the statistics then fuse into the matmul before.
+        """
+        return nn.LayerNorm(
+            epsilon=LAYER_NORM_EPSILON,
+            dtype=self.dtype,
+            use_fast_variance=jnp.dtype(self.dtype) != jnp.float32,
+            scale_init=nn.with_logical_partitioning(nn.initializers.ones, ("embed",)),
+            bias_init=nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)),
+            name=name,
+        )
 
 
 def gelu(x: jax.Array) -> jax.Array:
@@ -68,17 +74,17 @@ class Mlp(nn.Module):
 
     Attributes:
       hidden_dim: width of the hidden layer.
-      dtype: of the computation.
+      layers: makes its layers.
     """
 
     hidden_dim: int
-    dtype: jnp.dtype
+    layers: Layers
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., D]`` to ``[..., D]``."""
-        hidden = dense(self.hidden_dim, ("embed", "mlp"), name="fc1", dtype=self.dtype)(x)
-        return dense(x.shape[-1], ("mlp", "embed"), name="fc2", dtype=self.dtype)(gelu(hidden))
+        hidden = self.layers.dense(self.hidden_dim, ("embed", "mlp"), name="fc1")(x)
+        return self.layers.dense(x.shape[-1], ("mlp", "embed"), name="fc2")(gelu(hidden))
 
 
 def drop_path_factor(

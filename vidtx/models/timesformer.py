@@ -5,6 +5,8 @@ ICML 2021. Where the paper and the authors' code differ, this is what produced t
 the class token takes no part in steps other than the last, and the head is one linear layer.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ import numpy as np
 
 from vidtx.models.block import Block
 from vidtx.models.embedding import Embedding
-from vidtx.models.layers import dense, layer_norm
+from vidtx.models.layers import Layers
 from vidtx.models.schemes import get_scheme
 
 
@@ -31,6 +33,8 @@ class TimeSformer(nn.Module):
       mlp_dim: hidden width of the MLPs.
       drop_path: stochastic depth of the last block; it grows linearly from 0 in the first.
       position_embedding: ``"none"``, ``"space"`` or ``"space_time"``.
+      init_stddev: standard deviation with which kernels, position and class token start.
+      time_init_stddev: the same of the time embedding.
       dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
     """
 
@@ -45,6 +49,8 @@ class TimeSformer(nn.Module):
     mlp_dim: int
     drop_path: float
     position_embedding: str
+    init_stddev: float = 0.02
+    time_init_stddev: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -74,6 +80,7 @@ class TimeSformer(nn.Module):
                 f"train=True with drop_path {self.drop_path} draws random numbers; call "
                 'apply(variables, clips, train=True, rngs={"dropout": key}).'
             )
+        layers = Layers(self.dtype, self.init_stddev)
         scheme = get_scheme(self.scheme)
         position = self.position_embedding
         if position == "space_time" and not scheme.sees_time:
@@ -84,7 +91,8 @@ class TimeSformer(nn.Module):
             trained_grid=self.token_grid,
             class_token_per_frame=scheme.class_token_per_frame,
             position=position,
-            dtype=self.dtype,
+            time_init_stddev=self.time_init_stddev,
+            layers=layers,
             name="embedding",
         )(clips.astype(self.dtype))
 
@@ -94,16 +102,14 @@ class TimeSformer(nn.Module):
                 num_heads=self.num_heads,
                 mlp_dim=self.mlp_dim,
                 drop_path=float(rate),
-                dtype=self.dtype,
+                layers=layers,
                 name=f"block_{index}",
             )(patches, class_tokens, train=train)
 
         # Space-only averages its frames' class tokens before the last norm.
-        clip_token = layer_norm(name="norm", dtype=self.dtype)(class_tokens.mean(axis=1))
-        logits = dense(
-            self.num_classes, ("embed", "classes"), name="head", dtype=jnp.dtype(jnp.float32)
-        )
-        return logits(clip_token)
+        clip_token = layers.norm(name="norm")(class_tokens.mean(axis=1))
+        head = dataclasses.replace(layers, dtype=jnp.float32)
+        return head.dense(self.num_classes, ("embed", "classes"), name="head")(clip_token)
 
     def _check(self, clips: jax.Array) -> None:
         expected = "[clips, frames, height, width, 3]"

@@ -91,6 +91,8 @@ def _model(spec: RunSpec, num_classes: int) -> TimeSformer:
         image_size=spec.data.image_size,
         drop_path=spec.model.drop_path,
         position_embedding=spec.model.position_embedding,
+        init_stddev=spec.model.init_stddev,
+        time_init_stddev=spec.model.time_init_stddev,
         dtype=spec.model.dtype,
         embed_dim=spec.model.embed_dim,
         depth=spec.model.depth,

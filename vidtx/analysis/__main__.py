@@ -1,0 +1,40 @@
+"""Prints parameters and multiply-adds of the five schemes, as the paper's Table 1 counts them.
+
+python -m vidtx.analysis
+python -m vidtx.analysis --model=timesformer_l16 --frames=96 --classes=400
+"""
+
+import argparse
+
+from vidtx.analysis import count_macs, count_parameters
+from vidtx.models import SCHEMES, create_model
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m vidtx.analysis", description=__doc__)
+    parser.add_argument("--model", default="timesformer_b16")
+    parser.add_argument("--classes", type=int, default=174, help="174 as in the paper's Table 1")
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--image_size", type=int, default=224)
+    options = parser.parse_args(arguments)
+    print("| scheme | steps | parameters | GMACs |\n| --- | --- | ---: | ---: |")
+    for scheme in SCHEMES:
+        try:
+            model = create_model(
+                options.model,
+                scheme=scheme,
+                num_classes=options.classes,
+                num_frames=options.frames,
+                image_size=options.image_size,
+            )
+        except ValueError as error:
+            parser.error(str(error))
+        steps = ", ".join(step.name for step in SCHEMES[scheme].steps)
+        parameters = count_parameters(model)["total"]
+        macs = count_macs(model).total / 1e9
+        print(f"| {scheme} | {steps} | {parameters:,} | {macs:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
