@@ -1,0 +1,306 @@
+import dataclasses
+import json
+import typing
+
+import pytest
+
+from experiments.defaults import defaults
+from vidtx import config as configs
+from vidtx.config import RunSpec, differences, resolve, to_dict
+from vidtx.errors import ConfigError
+
+
+@pytest.fixture
+def config():
+    """The defaults, made whole by a length."""
+    config = defaults()
+    config.train.steps = 10
+    return config
+
+
+def problems_of(config):
+    """The lines of the one error that resolving raises."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    assert caught.value.exit_code == 2
+    heading, *lines = str(caught.value).splitlines()
+    assert heading in ("The config has a problem:", f"The config has {len(lines)} problems:")
+    assert all(line.startswith("  - ") for line in lines)
+    return [line.removeprefix("  - ") for line in lines]
+
+
+def put(config, name, value):
+    """Sets a dotted name, whatever its type is."""
+    tree = config.to_dict()
+    *groups, key = name.split(".")
+    place = tree
+    for group in groups:
+        place = place[group]
+    place[key] = value
+    return tree
+
+
+def keys_of(spec_type, prefix=""):
+    for key, hint in typing.get_type_hints(spec_type).items():
+        if dataclasses.is_dataclass(hint):
+            yield from keys_of(hint, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def flat(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def test_a_specification_survives_json(config):
+    spec = resolve(config)
+    text = json.dumps(to_dict(spec))
+    again = resolve(json.loads(text))
+    assert again == spec
+    assert hash(again) == hash(spec)
+    assert isinstance(again.data.image_size, tuple)
+    assert type(again.train.label_smoothing) is float
+
+
+def test_a_specification_is_frozen(config):
+    spec = resolve(config)
+    for part in (spec, spec.data, spec.train, spec.optimizer):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            part.name = "other"
+
+
+def test_defaults_name_every_option_and_no_other(config):
+    assert sorted(keys_of(RunSpec)) == sorted(key for key, _ in flat(config.to_dict()))
+
+
+def test_unknown_keys_are_named_with_what_was_meant(config):
+    tree = put(config, "train.global_bach", 3)
+    tree["zzz"] = 1
+    first, second = sorted(problems_of(tree))
+    assert first == "Unknown key train.global_bach: did you mean train.global_batch?"
+    assert second.startswith("Unknown key zzz: known are name, seed, model, data")
+
+
+def test_absent_keys_and_groups_are_named(config):
+    tree = config.to_dict()
+    del tree["optimizer"]["momentum"], tree["mesh"]
+    assert problems_of(tree) == [
+        "optimizer.momentum is absent; start from experiments.defaults.",
+        "mesh is absent; start from experiments.defaults.",
+    ]
+
+
+def test_a_group_must_be_a_group(config):
+    (problem,) = problems_of(put(config, "mesh", 8))
+    assert problem == "mesh is 8; expected a group of keys."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("seed", True, "a whole number"),
+        ("seed", 1.0, "a whole number"),
+        ("seed", None, "a whole number"),
+        ("data.flip", 1, "True or False"),
+        ("data.name", 3, "a string"),
+        ("optimizer.learning_rate", "0.1", "a number"),
+        ("optimizer.learning_rate", True, "a number"),
+        ("model.depth", 1.5, "None or a whole number"),
+        ("train.epochs", "15", "None or a number"),
+        ("data.image_size", 224, "(a whole number, a whole number)"),
+        ("data.image_size", (224, 224.0), "(a whole number, a whole number)"),
+        ("data.image_size", (224, 224, 3), "(a whole number, a whole number)"),
+        ("data.mean", (0.5, "0.5", 0.5), "(a number, a number, a number)"),
+        ("optimizer.decay_at", 0.5, "a tuple of a numbers"),
+    ],
+)
+def test_a_wrong_type_is_refused(config, name, value, expected):
+    (problem,) = problems_of(put(config, name, value))
+    assert problem.startswith(f"{name} is {value!r}; expected ")
+    # Either order of a union reads as well.
+    assert set(problem.split("; expected ")[1].rstrip(".").split(" or ")) == set(
+        expected.split(" or ")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("optimizer.learning_rate", 1, 1.0),
+        ("data.target_fps", 15, 15.0),
+        ("data.image_size", [112, 96], (112, 96)),
+        ("data.mean", [0, 0.5, 1], (0.0, 0.5, 1.0)),
+        ("optimizer.decay_at", [], ()),
+        ("model.depth", None, None),
+    ],
+)
+def test_json_s_types_stand_for_ours(config, name, given, value):
+    spec = resolve(put(config, name, given))
+    group, key = name.split(".")
+    found = getattr(getattr(spec, group), key)
+    assert found == value
+    assert type(found) is type(value)
+    if isinstance(value, tuple):
+        assert [type(item) for item in found] == [type(item) for item in value]
+
+
+IMPOSSIBLE = {
+    "seed": [-1, 2**32],
+    "data.threads": [0],
+    "data.max_bad": [-0.1, 1.1, float("nan")],
+    "data.std": [(0.2, 0.0, 0.2)],
+    "train.global_batch": [0, -8],
+    "train.log_every_steps": [0],
+    "train.label_smoothing": [-0.1, 1.0],
+    "train.steps": [0],
+    "optimizer.name": ["lamb"],
+    "optimizer.schedule": ["linear"],
+    "optimizer.weight_decay_on": ["biases"],
+    "optimizer.learning_rate": [0.0, -1.0, float("nan")],
+    "optimizer.warmup_steps": [-1],
+    "optimizer.weight_decay": [-1e-4],
+    "optimizer.momentum": [1.0, -0.1],
+    "optimizer.b1": [1.0],
+    "optimizer.b2": [1.5],
+    "optimizer.decay_at": [(0.9, 0.5), (0.0,), (1.0,)],
+    "optimizer.decay_factor": [0.0, 1.5],
+    "optimizer.clip_norm": [0.0],
+    "eval.global_batch": [0],
+    "eval.every_steps": [0],
+    "eval.average": ["median"],
+    "checkpoint.every_steps": [0],
+    "checkpoint.keep": [0],
+    "mesh.data": [0, -2],
+    "mesh.fsdp": [0],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in IMPOSSIBLE.items() for value in values]
+)
+def test_an_impossible_value_is_refused(config, name, value):
+    (problem,) = problems_of(put(config, name, value))
+    assert name in problem
+    assert str(value) in problem
+
+
+def test_every_specification_s_problems_come_in_one_error(config):
+    tree = config.to_dict()
+    for name, values in IMPOSSIBLE.items():
+        group, _, key = name.rpartition(".")
+        (tree[group] if group else tree)[key] = values[0]
+    found = problems_of(tree)
+    for name in IMPOSSIBLE:
+        assert sum(problem.startswith(f"{name} is ") for problem in found) == 1, name
+
+
+def test_all_wrong_types_come_in_one_error(config):
+    tree = put(config, "seed", "0")
+    tree["train"]["global_batch"] = 8.0
+    tree["unheard_of"] = 1
+    assert len(problems_of(tree)) == 3
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(None, None), (10, 1.0)])
+def test_a_run_has_exactly_one_length(config, steps, epochs):
+    tree = put(config, "train.steps", steps)
+    tree["train"]["epochs"] = epochs
+    (problem,) = problems_of(tree)
+    assert "exactly one of the two" in problem
+
+
+def test_epochs_are_positive(config):
+    tree = put(config, "train.steps", None)
+    for epochs in (0.0, -1.0, float("nan")):
+        tree["train"]["epochs"] = epochs
+        assert "above 0" in problems_of(tree)[0]
+
+
+def test_only_one_axis_takes_the_devices_that_are_left(config):
+    tree = put(config, "mesh", {**config.mesh.to_dict(), "data": -1, "fsdp": -1})
+    (problem,) = problems_of(tree)
+    assert "only one axis" in problem
+
+
+def test_further_checks_are_told_together_with_our_own(config):
+    config.seed = -1
+    with pytest.raises(ConfigError, match=r"(?s)2 problems.*seed is -1.*no such planet"):
+        resolve(config, lambda spec: ["no such planet"])
+    config.seed = 0
+    with pytest.raises(ConfigError, match="a problem:\n  - no such planet"):
+        resolve(config, lambda spec: ["no such planet"])
+
+
+def test_differences_name_what_decides_the_model(config):
+    then = to_dict(resolve(config))
+    config.train.global_batch = 128
+    config.data.image_size = (112, 112)
+    config.seed = 7
+    now = json.loads(json.dumps(to_dict(resolve(config))))
+    assert differences(then, now) == [
+        "data.image_size: [224, 224] then, [112, 112] now",
+        "seed: 0 then, 7 now",
+        "train.global_batch: 64 then, 128 now",
+    ]
+    assert differences(now, now) == []
+
+
+def test_differences_name_keys_that_one_side_lacks(config):
+    tree = to_dict(resolve(config))
+    older = json.loads(json.dumps(tree))
+    del older["model"]["scheme"]
+    older["model"]["flavour"] = "sweet"
+    assert differences(older, tree) == [
+        "model.flavour: 'sweet' then, None now",
+        "model.scheme: None then, 'divided' now",
+    ]
+
+
+MAY_CHANGE = {
+    "name": "other",
+    "data.data_dir": "elsewhere",
+    "data.threads": 7,
+    "data.max_bad": 0.5,
+    "data.eval_split": "test",
+    "data.eval_short_side": 300,
+    "eval.global_batch": 3,
+    "eval.every_steps": 3,
+    "eval.temporal_views": 3,
+    "eval.spatial_crops": 1,
+    "eval.average": "logits",
+    "train.log_every_steps": 3,
+    "checkpoint.every_steps": 3,
+    "checkpoint.keep": 3,
+    "mesh.data": 4,
+    "mesh.fsdp": 2,
+}
+
+
+def test_where_data_lie_and_how_often_one_looks_is_no_difference(config):
+    then = to_dict(resolve(config))
+    tree = config.to_dict()
+    for name, value in MAY_CHANGE.items():
+        group, _, key = name.rpartition(".")
+        (tree[group] if group else tree)[key] = value
+    now = to_dict(resolve(tree))
+    assert then != now
+    assert differences(then, now) == []
+
+
+def test_whatever_else_changes_is_a_difference(config):
+    then = json.loads(json.dumps(to_dict(resolve(config))))
+    for name, _ in flat(then):
+        if name in MAY_CHANGE or name.startswith("mesh."):
+            continue
+        now = json.loads(json.dumps(then))
+        group, _, key = name.rpartition(".")
+        (now[group] if group else now)[key] = "anything else"
+        assert [line.partition(":")[0] for line in differences(then, now)] == [name]
+
+
+def test_the_public_names_are_there():
+    assert all(hasattr(configs, name) for name in configs.__all__)
