@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from vidtx import run
-from vidtx.config import differences, experiments, find_config, resolve, to_dict
+from vidtx.config import differences, experiments, find_config, load_config, resolve, to_dict
 from vidtx.errors import ConfigError
 from vidtx.models import SCHEMES
 
@@ -64,24 +64,25 @@ def test_an_unknown_scheme_is_refused():
 
 def test_a_bare_name_is_found_wherever_one_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = find_config("motions")
-    assert pathlib.Path(found).is_absolute()
-    assert pathlib.Path(found) == experiments()["motions"]
+    path, argument = find_config("motions")
+    assert path.is_absolute()
+    assert path == experiments()["motions"]
+    assert argument is None
 
 
-def test_an_argument_stays_behind_its_colon(tmp_path):
-    assert find_config("motions:joint") == f"{experiments()['motions']}:joint"
+def test_an_argument_stands_behind_a_colon(tmp_path):
+    assert find_config("motions:joint") == (experiments()["motions"], "joint")
     path = tmp_path / "mine.py"
     path.write_text(GOOD)
-    assert find_config(f"{path}:a:b") == f"{path}:a:b"
+    assert find_config(f"{path}:a:b") == (path, "a:b")
 
 
 def test_a_path_is_taken_as_it_is(tmp_path, monkeypatch):
     path = tmp_path / "mine.py"
     path.write_text(GOOD)
-    assert find_config(str(path)) == str(path)
+    assert find_config(str(path)) == (path, None)
     monkeypatch.chdir(tmp_path)
-    assert find_config("mine.py") == "mine.py"
+    assert find_config("mine.py") == (pathlib.Path("mine.py"), None)
 
 
 @pytest.mark.parametrize("reference", ["nothing", "nowhere/nothing.py", "nothing.py:joint", ""])
@@ -114,9 +115,35 @@ def test_a_file_without_get_config_is_refused(tmp_path, name, content):
         find_config(str(path))
 
 
-@pytest.mark.xfail(raises=UnicodeDecodeError, reason="find_config reads whatever is called .py")
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "movie.py"
     path.write_bytes(b"\xff\xfe\x00\x80" * 10)
     with pytest.raises(ConfigError):
         find_config(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reference", "fragments"),
+    [
+        ("def get_config(:\n    pass\n", "bad.py", ["SyntaxError", "line 1"]),
+        (
+            "import nothing_such\ndef get_config():\n    pass\n",
+            "bad.py",
+            ["nothing_such", "line 1"],
+        ),
+        ("def get_config():\n    return 1 / 0\n", "bad.py", ["ZeroDivisionError", "line 2"]),
+        ("def get_config():\n    return 1\n", "bad.py:joint", ["takes no argument", "':joint'"]),
+        ("def get_config(arg=None):\n    return {}\n", "bad.py", ["returns dict", "ConfigDict"]),
+        ("def get_config(arg=None):\n    pass\n", "bad.py", ["returns NoneType"]),
+    ],
+)
+def test_a_config_file_that_fails_is_told_with_its_line(tmp_path, content, reference, fragments):
+    (tmp_path / "bad.py").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(tmp_path / reference))
+    assert all(fragment in str(caught.value) for fragment in ["bad.py", *fragments])
+
+
+def test_the_argument_reaches_get_config():
+    assert load_config("motions:axial").model.scheme == "axial"
+    assert load_config("motions").model.scheme == "divided"

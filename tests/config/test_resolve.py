@@ -5,7 +5,6 @@ import typing
 import pytest
 
 from experiments.defaults import defaults
-from vidtx import config as configs
 from vidtx.config import RunSpec, differences, resolve, to_dict
 from vidtx.errors import ConfigError
 
@@ -68,7 +67,7 @@ def test_a_specification_survives_json(config):
 
 def test_a_specification_is_frozen(config):
     spec = resolve(config)
-    for part in (spec, spec.data, spec.train, spec.optimizer):
+    for part in (spec, spec.data):
         with pytest.raises(dataclasses.FrozenInstanceError):
             part.name = "other"
 
@@ -95,8 +94,7 @@ def test_absent_keys_and_groups_are_named(config):
 
 
 def test_a_group_must_be_a_group(config):
-    (problem,) = problems_of(put(config, "mesh", 8))
-    assert problem == "mesh is 8; expected a group of keys."
+    assert problems_of(put(config, "mesh", 8)) == ["mesh is 8; expected a group of keys."]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +298,3 @@ def test_whatever_else_changes_is_a_difference(config):
         group, _, key = name.rpartition(".")
         (now[group] if group else now)[key] = "anything else"
         assert [line.partition(":")[0] for line in differences(then, now)] == [name]
-
-
-def test_the_public_names_are_there():
-    assert all(hasattr(configs, name) for name in configs.__all__)

@@ -26,16 +26,17 @@ LONG = {
 _TIMEOUT = 240  # seconds
 
 
-def start(data_dir, workdir, *more, **overrides):
-    """Starts the command; its output goes to files beside the working directory."""
+def start(data_dir, workdir, *more, largest_file=None, **overrides):
+    """Starts the command; its output goes to files beside the working directory.
+
+    With ``largest_file`` (bytes), the system refuses to make any file longer than that.
+    """
     workdir = pathlib.Path(workdir)
-    command = [
-        sys.executable,
-        "-m",
-        "vidtx.main",
-        *arguments(data_dir, workdir, **overrides),
-        *more,
-    ]
+    options = arguments(data_dir, workdir, **overrides)
+    command = [sys.executable, "-m", "vidtx.main", *options, *more]
+    if largest_file:
+        blocks = largest_file // 512
+        command = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command]
     with open(f"{workdir}.out", "a") as out, open(f"{workdir}.err", "a") as err:
         return subprocess.Popen(command, env=environment(), stdout=out, stderr=err)
 

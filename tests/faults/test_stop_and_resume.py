@@ -34,7 +34,8 @@ def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
     assert process.wait() == -signal.SIGKILL
     code, error = finish(motions_dir, workdir, **LONG)
     assert code == 0, error
-    assert_same_end(workdir, undisturbed, 60), f"killed after step {moment}"
+    print(f"killed after step {moment}")  # for whoever reads of a failure
+    assert_same_end(workdir, undisturbed, 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -88,4 +89,22 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
     assert f"Checkpoint {newest} is damaged" in output
     assert f"Going on after step {before}" in output
     assert (workdir / "checkpoints" / f"damaged-{newest}").is_dir()
+    assert_same_end(workdir, undisturbed, 60)
+
+
+def test_storage_that_refuses_a_checkpoint_stops_the_run_and_costs_nothing(
+    motions_dir, tmp_path, undisturbed
+):
+    workdir = tmp_path / "run"
+    process = start(motions_dir, workdir, **LONG)
+    wait_for_step(process, workdir, 4)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 4
+    code, error = finish(motions_dir, workdir, largest_file=40_000, **LONG)
+    assert code == 7, error
+    message = error.splitlines()[-1]
+    assert f"could not be written to {workdir / 'checkpoints'}" in message
+    assert "File too large" in message
+    code, error = finish(motions_dir, workdir, **LONG)
+    assert code == 0, error
     assert_same_end(workdir, undisturbed, 60)

@@ -1,4 +1,4 @@
-"""Saving and restoring the train state. The only file that knows Orbax.
+"""Saving and restoring the train state. The only room that knows Orbax.
 
 A checkpoint ``checkpoints/N`` is the state after *N* updates. It is visible only when complete, so
 a process that is killed while saving leaves the one before untouched. A checkpoint that turns out
@@ -7,16 +7,20 @@ damaged is renamed to ``damaged-N`` and the one before it is used.
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from vidtx.checkpoints.digests import digests, path_name
 from vidtx.errors import CheckpointError, MachineError
 
 State = TypeVar("State")
+
+_MISMATCHES_SHOWN = 5
+_LONGEST_CAUSE = 160
 
 
 class CheckpointStore:
@@ -49,7 +53,11 @@ class CheckpointStore:
         self._manager = self._open()
 
     def _open(self) -> ocp.CheckpointManager:
-        return ocp.CheckpointManager(self.directory, options=self._options)
+        handlers = {
+            "state": ocp.StandardCheckpointHandler(),
+            "digests": ocp.JsonCheckpointHandler(),
+        }
+        return ocp.CheckpointManager(self.directory, options=self._options, item_handlers=handlers)
 
     @property
     def steps(self) -> list[int]:
@@ -64,8 +72,11 @@ class CheckpointStore:
         """
         if step in self.steps:
             return
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), digests=ocp.args.JsonSave(digests(state))
+        )
         try:
-            self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+            self._manager.save(step, args=items)
         except (OSError, ValueError) as error:
             raise self._unwritable(error) from error
 
@@ -82,8 +93,9 @@ class CheckpointStore:
 
     def _unwritable(self, error: Exception) -> MachineError:
         return MachineError(
-            f"A checkpoint could not be written to {self.directory}: {error}. Free space or mend "
-            "the storage; the same command then resumes from the newest complete checkpoint."
+            f"A checkpoint could not be written to {self.directory}: {_first_line(error)}. Free "
+            "space or mend the storage; the same command then resumes from the newest complete "
+            "checkpoint."
         )
 
     def restore_newest(self, abstract: State) -> tuple[int, State] | None:
@@ -97,17 +109,20 @@ class CheckpointStore:
           ``(step, state)``, or None if there is no checkpoint at all.
 
         Raises:
-          CheckpointError: there are checkpoints, but none can be read.
+          CheckpointError: there are checkpoints, but none can be read; or they are of another
+            model, and are left alone.
         """
         damaged = []
         for step in reversed(self.steps):
             try:
-                state = self._restore(step, abstract)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                return step, self._restore(step, abstract)
+            except CheckpointError:
+                raise
+            # Whatever reading raises means that it cannot be read: storage errors reach us as
+            # bare exceptions too.
+            except Exception as error:
                 damaged.append(f"{step} ({_first_line(error)})")
-                self._set_aside(step)
-                continue
-            return step, state
+                self._set_aside(step, error)
         if damaged:
             raise CheckpointError(
                 f"No checkpoint in {self.directory} can be read: {', '.join(damaged)}. They are "
@@ -117,15 +132,34 @@ class CheckpointStore:
         return None
 
     def _restore(self, step: int, abstract: State) -> State:
+        saved = self._manager.item_metadata(step)["state"]
+        if not jax.tree.leaves(saved):
+            raise ValueError("its list of arrays is missing")
+        mismatches = list(_mismatches(saved, abstract))
+        if mismatches:
+            more = len(mismatches) - _MISMATCHES_SHOWN
+            listing = "\n".join(f"  - {line}" for line in mismatches[:_MISMATCHES_SHOWN])
+            raise CheckpointError(
+                f"Checkpoint {step} in {self.directory} is of another model or optimiser:\n"
+                f"{listing}{f'{chr(10)}  - and {more} more' if more > 0 else ''}\n"
+                "Use the config and the version of vidtx that it was saved with, or start anew in "
+                "another --workdir. Nothing was changed."
+            )
         restored = self._manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        )["state"]
-        # Orbax casts to the asked-for type without a word.
-        if int(jax.device_get(restored.step)) != step:
-            raise ValueError(f"holds the state of step {restored.step}")
-        return restored
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(abstract), digests=ocp.args.JsonRestore()
+            ),
+        )
+        found, noted = digests(restored["state"]), restored["digests"]
+        if found != noted:
+            changed = sorted(name for name in found if found[name] != noted.get(name))
+            raise ValueError(f"the stored bits of {changed[0]} have changed")
+        if int(restored["state"].step) != step:
+            raise ValueError(f"it holds the state of step {int(restored['state'].step)}")
+        return restored["state"]
 
-    def _set_aside(self, step: int) -> None:
+    def _set_aside(self, step: int, error: Exception) -> None:
         source = self.directory / str(step)
         target = source.with_name(f"damaged-{step}")
         attempt = 1
@@ -135,7 +169,9 @@ class CheckpointStore:
         self._manager.close()
         source.rename(target)
         self._manager = self._open()
-        self._note(f"Checkpoint {step} is damaged; it is set aside as {target}.")
+        self._note(
+            f"Checkpoint {step} is damaged ({_first_line(error)}); it is set aside as {target}."
+        )
 
     def close(self) -> None:
         """Waits for saves under way and closes the store."""
@@ -149,5 +185,22 @@ class CheckpointStore:
         self.close()
 
 
+def _mismatches(saved: Any, abstract: Any) -> Iterator[str]:
+    """Where saved arrays and those asked for differ in name, shape or type, a line each."""
+    before, after = (
+        {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (saved, abstract)
+    )
+    for name in sorted(before.keys() | after.keys()):
+        described = [
+            f"{leaf.dtype}{list(leaf.shape)}" if (leaf := tree.get(name)) is not None else "absent"
+            for tree in (before, after)
+        ]
+        if described[0] != described[1]:
+            yield f"{name}: {described[0]} saved, {described[1]} wanted"
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # Of a long one the end is told: there the storage layers put the cause.
+    return line if len(line) <= _LONGEST_CAUSE else f"… {line[-_LONGEST_CAUSE:]}"

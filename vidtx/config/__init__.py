@@ -1,6 +1,6 @@
 """Configs: found by path or name, resolved into frozen specifications, checked all at once."""
 
-from vidtx.config.load import experiments, find_config
+from vidtx.config.load import experiments, find_config, load_config
 from vidtx.config.resolve import differences, raise_for, resolve, to_dict
 from vidtx.config.specs import (
     CheckpointSpec,
@@ -25,6 +25,7 @@ __all__ = [
     "differences",
     "experiments",
     "find_config",
+    "load_config",
     "raise_for",
     "resolve",
     "to_dict",

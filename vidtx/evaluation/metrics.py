@@ -50,7 +50,8 @@ class Counts:
         own = jnp.take_along_axis(log_scores, labels[:, None], axis=1)
         # Equal scores rank by class number, as in argmax, so that the label's rank is unique.
         number = jnp.arange(log_scores.shape[1])
-        ahead = (log_scores > own) | ((log_scores == own) & (number < labels[:, None]))
+        # Written so that a score that is no number puts all others ahead of the label.
+        ahead = ~(log_scores <= own) | ((log_scores == own) & (number < labels[:, None]))
         rank = ahead.sum(axis=1)
         predicted = log_scores.argmax(axis=1)
         return Counts(

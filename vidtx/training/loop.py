@@ -152,10 +152,11 @@ def train(
 
 
 def _evaluate(step: int, state: TrainState, parts: Parts) -> None:
+    state = _checked(state, step)
     try:
         parts.evaluate(step, state)
     except VidtxError:
-        parts.save(step, _checked(state, step))
+        parts.save(step, state)
         raise
 
 
