@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -80,7 +81,11 @@ class Motions(tfds.core.GeneratorBasedBuilder):
         # Spawned, not forked: this process may have threads by now.
         context = multiprocessing.get_context("spawn")
         workers = min(len(jobs), os.cpu_count() or 1)
-        with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        # Ctrl-C reaches the workers too; it is for this process to decide what it means.
+        ignore = (signal.SIGINT, signal.SIG_IGN)
+        with concurrent.futures.ProcessPoolExecutor(
+            workers, context, initializer=signal.signal, initargs=ignore
+        ) as pool:
             for videos in pool.map(_make_videos, jobs):
                 yield from videos
                 self._made(len(videos))

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict, config_flags
 
 from vidtx import run
 from vidtx.config import load_config, resolve
-from vidtx.errors import ConfigError, MachineError, VidtxError
+from vidtx.errors import ConfigError, MachineError, StoppedError, VidtxError
 from vidtx.run.workdir import load_spec
 
 _MODES = ("train", "eval")
@@ -108,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
             run.run_eval(spec, values.workdir)
     except VidtxError as error:
         return _fail(error)
+    except KeyboardInterrupt:  # before or after the work that looks out for it
+        return _fail(StoppedError("Stopped."))
     except OSError as error:
         if error.errno not in _STORAGE:
             raise

@@ -282,12 +282,11 @@ def test_wrong_calls_name_value_and_bound(source):
 
 
 def test_impossible_specifications_are_refused_all_at_once():
-    with pytest.raises(
-        ValueError, match=r"frames is 0(.|\n)*stride is 0(.|\n)*short is mirror"
-    ) as caught:
+    with pytest.raises(ValueError, match="frames is 0") as caught:
         ClipSpec(frames=0, stride=0, short="mirror", spatial_crops=2, target_fps=0)
-    assert "spatial_crops=2" in str(caught.value)
-    with pytest.raises(ValueError, match=r"short_side=\(200, 320\).*crop's shorter side, 224"):
+    for problem in ("stride is 0", "short is mirror", "spatial_crops is 2", "target_fps is 0"):
+        assert problem in str(caught.value)
+    with pytest.raises(ValueError, match=r"short_side is \(200, 320\).*crop's shorter side, 224"):
         ClipSpec(short_side=(200, 320))
     with pytest.raises(ValueError, match="eval_short_side=100"):
         ClipSpec(eval_short_side=100)

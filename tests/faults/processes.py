@@ -51,14 +51,27 @@ def finish(data_dir, workdir, *more, **overrides):
 
 def wait_for_step(process, workdir, step):
     """Waits until metrics of ``step`` or a later one are written."""
-    deadline = time.monotonic() + _TIMEOUT
     path = pathlib.Path(workdir) / "metrics.jsonl"
+    _wait_until(
+        process,
+        workdir,
+        lambda: path.exists() and any(record["step"] >= step for record in read_metrics(path)),
+    )
+
+
+def wait_for_output(process, workdir, text):
+    """Waits until the process has written ``text`` to standard output."""
+    _wait_until(process, workdir, lambda: text in pathlib.Path(f"{workdir}.out").read_text())
+
+
+def _wait_until(process, workdir, happened):
+    deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
-        if path.exists() and any(record["step"] >= step for record in read_metrics(path)):
+        if happened():
             return
         assert process.poll() is None, pathlib.Path(f"{workdir}.err").read_text()
         time.sleep(0.01)
-    raise TimeoutError(f"no metrics of step {step} after {_TIMEOUT} s")
+    raise TimeoutError(f"it did not happen in {_TIMEOUT} s")
 
 
 def figures(workdir):

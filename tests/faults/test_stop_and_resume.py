@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from data_pipelines import motions
 from tests.faults.processes import (
     LONG,
     assert_same_end,
@@ -12,6 +13,7 @@ from tests.faults.processes import (
     finish,
     saved_steps,
     start,
+    wait_for_output,
     wait_for_step,
 )
 
@@ -108,3 +110,16 @@ def test_storage_that_refuses_a_checkpoint_stops_the_run_and_costs_nothing(
     code, error = finish(motions_dir, workdir, **LONG)
     assert code == 0, error
     assert_same_end(workdir, undisturbed, 60)
+
+
+def test_stopped_while_the_data_set_is_made(tmp_path):
+    workdir = tmp_path / "run"
+    process = start(tmp_path / "data", workdir, **{"train.steps": 2})
+    wait_for_output(process, workdir, "videos made")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 4
+    message = (tmp_path / "run.err").read_text()
+    assert "Stopped by SIGINT while the data set was made" in message
+    assert "Traceback" not in message
+    assert not motions.is_built(tmp_path / "data")
+    assert not workdir.exists()

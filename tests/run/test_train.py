@@ -133,3 +133,32 @@ def test_epochs_are_turned_into_steps(motions_dir, tmp_path, capsys):
     assert main.main(command) == 0
     assert figures(tmp_path / "run")[-1]["step"] == 2  # half of 32 videos, eight at a time
     assert "0.5 epochs" in capsys.readouterr().out
+
+
+def test_the_papers_recipe_trains_too(motions_dir, tmp_path):
+    """SGD with its steps, bfloat16, flips, label smoothing, drop path, three crops."""
+    overrides = {
+        "model.dtype": "bfloat16",
+        "model.depth": 2,
+        "model.drop_path": 0.1,
+        "data.flip": True,
+        "data.short_side": "(36, 44)",
+        "data.eval_short_side": 36,
+        "train.label_smoothing": 0.1,
+        "optimizer.name": "sgd",
+        "optimizer.schedule": "step",
+        "optimizer.weight_decay_on": "all",
+        "eval.spatial_crops": 3,
+        "eval.temporal_views": 2,
+    }
+    assert main.main(arguments(motions_dir, tmp_path / "run", **overrides)) == 0
+    last = figures(tmp_path / "run")[-1]
+    assert last["eval/examples"] == 16
+    assert np.isfinite(last["eval/loss"])
+
+
+def test_judging_leaves_the_record_of_the_training_alone(finished, motions_dir):
+    before = (finished / "config.json").read_bytes()
+    overrides = {"train.steps": 10, "eval.temporal_views": 2}
+    assert main.main([*arguments(motions_dir, finished, **overrides), "--mode=eval"]) == 0
+    assert (finished / "config.json").read_bytes() == before

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jax.sharding import Mesh
@@ -64,8 +64,18 @@ class RunData:
     mesh: Mesh
 
     @classmethod
-    def open(cls, spec: RunSpec, mesh: Mesh) -> "RunData":
-        """Finds the data set, and makes it first if it is the embedded one and absent."""
+    def open(
+        cls, spec: RunSpec, mesh: Mesh, between: Callable[[], None] = lambda: None
+    ) -> "RunData":
+        """Finds the data set, and makes it first if it is the embedded one and absent.
+
+        While it is made, ``between`` is called now and then; it may raise to stop.
+        """
+
+        def made(done: int, total: int) -> None:
+            between()
+            motions.print_progress(done, total)
+
         name, data_dir = spec.data.name, spec.data.data_dir
         with data_errors_as_ours():
             try:
@@ -74,7 +84,7 @@ class RunData:
                 # Whole, or not there at all: what an interrupted build left is made anew.
                 if name != motions.NAME or motions.is_built(data_dir):
                     raise
-                motions.build(data_dir, made=motions.print_progress)
+                motions.build(data_dir, made=made)
                 description = describe(name, data_dir)
         return cls(spec, description, mesh)
 

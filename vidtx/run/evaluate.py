@@ -11,7 +11,7 @@ from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
 from vidtx.run.data import data_errors_as_ours
 from vidtx.run.pictures import describe_evaluation, write_evaluation
 from vidtx.run.setup import Setup, set_up
-from vidtx.run.workdir import claim, claim_data
+from vidtx.run.workdir import check_same_data, check_same_run
 from vidtx.training import StopSignal, TrainState
 
 
@@ -67,12 +67,13 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
       DataQualityError: the data are damaged, or too many videos are unreadable.
       StoppedError: a signal came.
     """
-    setup = set_up(spec)
-    if not (pathlib.Path(workdir) / "checkpoints").is_dir():
+    folder = pathlib.Path(workdir)
+    check_same_run(folder, spec)
+    if not (folder / "checkpoints").is_dir():
         raise CheckpointError(f"{workdir} holds no checkpoints. Train first, with --mode=train.")
-    folder = claim(workdir, spec)
-    claim_data(folder, setup.data.to_dict())
     with StopSignal() as stop:
+        setup = set_up(spec, stop)
+        check_same_data(folder, setup.data.to_dict())
         with CheckpointStore(folder) as store:
             restored = store.restore_newest(setup.abstract)
         if restored is None:

@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 
 from data_pipelines.records import SplitSource
 from vidtx.config import RunSpec
-from vidtx.errors import ConfigError
+from vidtx.errors import ConfigError, StoppedError
 from vidtx.models import TimeSformer, create_model
 from vidtx.run.data import RunData, clip_spec
 from vidtx.sharding import make_mesh
-from vidtx.training import TrainState, abstract_state, make_optimizer, make_schedule
+from vidtx.training import StopSignal, TrainState, abstract_state, make_optimizer, make_schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,15 +100,24 @@ def _model(spec: RunSpec, num_classes: int) -> TimeSformer:
     )
 
 
-def set_up(spec: RunSpec) -> Setup:
+def set_up(spec: RunSpec, stop: StopSignal) -> Setup:
     """The parts of a run; makes the embedded data set if it is asked for and absent.
 
     Raises:
+      StoppedError: a signal came while the data set was made.
       ConfigError: the specification is impossible, or its data set is not there.
       DataQualityError: the data set is damaged.
     """
     mesh = make_mesh(spec.mesh)
-    data = RunData.open(spec, mesh)
+
+    def stop_if_asked() -> None:
+        if stop.received:
+            raise StoppedError(
+                f"Stopped by {stop.received} while the data set was made. The same command makes "
+                "it anew."
+            )
+
+    data = RunData.open(spec, mesh, stop_if_asked)
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
     model = _model(spec, num_classes=len(data.description.class_names))

@@ -11,7 +11,7 @@ from vidtx.run.data import data_errors_as_ours
 from vidtx.run.evaluate import make_judge
 from vidtx.run.pictures import describe_evaluation, draw_contact_sheet, write_evaluation
 from vidtx.run.setup import Setup, set_up, summary
-from vidtx.run.workdir import claim, claim_data
+from vidtx.run.workdir import claim
 from vidtx.sharding import place_batch
 from vidtx.training import (
     Parts,
@@ -41,9 +41,8 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
       MachineError: a checkpoint could not be written.
     """
     with StopSignal() as stop:
-        setup = set_up(spec)
-        folder = claim(workdir, spec)
-        claim_data(folder, setup.data.to_dict())
+        setup = set_up(spec, stop)
+        folder = claim(workdir, spec, setup.data.to_dict())
         print(summary(setup), flush=True)
         draw_contact_sheet(setup, folder)
         with CheckpointStore(folder, keep=spec.checkpoint.keep) as store:

@@ -33,51 +33,67 @@ def load_spec(
     return resolve(_read(pathlib.Path(workdir) / "config.json"), checks)
 
 
-def claim(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
-    """The directory of a run, new or its own.
+def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) -> pathlib.Path:
+    """The directory of a run, new or its own, with its config and its data written down in it.
+
+    Args:
+      workdir: the directory.
+      spec: the run.
+      data: what it reads, as `RunData.to_dict` gives it.
 
     Raises:
-      ConfigError: it holds a run of another config, or other files.
+      ConfigError: it holds a run of another config or on other data, or other files.
     """
     folder = pathlib.Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--workdir={workdir} is a file; name a directory.")
-    path = folder / "config.json"
-    if path.exists():
-        different = differences(_read(path), to_dict(spec))
-        if different:
-            listing = "\n".join(f"  - {line}" for line in different)
-            raise ConfigError(
-                f"--workdir={workdir} holds a run of another config:\n{listing}\n"
-                "Give another --workdir, or the config that this run was started with "
-                f"({path}). Nothing was changed."
-            )
+    if (folder / "config.json").exists():
+        check_same_run(folder, spec)
     elif folder.exists() and any(folder.iterdir()):
         raise ConfigError(
-            f"--workdir={workdir} holds files but no run ({path} is missing). Give a new or an "
-            "empty directory."
+            f"--workdir={workdir} holds files but no run ({folder / 'config.json'} is missing). "
+            "Give a new or an empty directory."
         )
+    check_same_data(folder, data)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, to_dict(spec))
+    write_json(folder / "config.json", to_dict(spec))
+    write_json(folder / "dataset.json", data)
     return folder
 
 
-def claim_data(folder: pathlib.Path, description: Mapping[str, Any]) -> None:
-    """Records which data the run reads.
+def check_same_run(folder: pathlib.Path, spec: RunSpec) -> None:
+    """Refuses a directory whose run has another config, where that decides the trained model.
 
     Raises:
-      ConfigError: the run was started on other data.
+      ConfigError: it has, or there is no run.
+    """
+    path = folder / "config.json"
+    different = differences(_read(path), to_dict(spec))
+    if different:
+        listing = "\n".join(f"  - {line}" for line in different)
+        raise ConfigError(
+            f"--workdir={folder} holds a run of another config:\n{listing}\n"
+            f"Give another --workdir, or the config that this run was started with ({path}). "
+            "Nothing was changed."
+        )
+
+
+def check_same_data(folder: pathlib.Path, data: Mapping[str, Any]) -> None:
+    """Refuses data other than those that a run was started on, where that is on record.
+
+    Raises:
+      ConfigError: they are.
     """
     path = folder / "dataset.json"
-    if path.exists():
-        then, now = _read(path)["fingerprint"], description["fingerprint"]
-        if then != now:
-            raise ConfigError(
-                f"The run in {folder} was started on data with the fingerprint {then[:12]}; "
-                f"data.data_dir now holds {description['name']} {description['version']} with "
-                f"{now[:12]}. Point data.data_dir at the former data, or give another --workdir."
-            )
-    write_json(path, description)
+    if not path.exists():
+        return
+    then, now = _read(path)["fingerprint"], data["fingerprint"]
+    if then != now:
+        raise ConfigError(
+            f"The run in {folder} was started on data with the fingerprint {then[:12]}; "
+            f"data.data_dir now holds {data['name']} {data['version']} with {now[:12]}. Point "
+            "data.data_dir at the former data, or give another --workdir."
+        )
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
