@@ -288,5 +288,5 @@ def test_impossible_specifications_are_refused_all_at_once():
         assert problem in str(caught.value)
     with pytest.raises(ValueError, match=r"short_side is \(200, 320\).*crop's shorter side, 224"):
         ClipSpec(short_side=(200, 320))
-    with pytest.raises(ValueError, match="eval_short_side=100"):
+    with pytest.raises(ValueError, match="eval_short_side is 100"):
         ClipSpec(eval_short_side=100)
