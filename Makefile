@@ -4,9 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/installed
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+INSTALLED := $(VENV)/installed-$(VERSION)
 
-.PHONY: demo test test-slow lint format clean help
+.PHONY: demo test lint format clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -15,10 +16,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m vidtx.main --config=experiments/motions.py --workdir=runs/motions
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
-
-test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -28,7 +26,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Made anew when the dependencies change, or when the Python that made it is gone.
+# Made anew when the dependencies change, or for another version of Python.
 $(INSTALLED): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and f"vidtx needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from data_pipelines.decode import decode_frames
-from data_pipelines.errors import DataQualityError, VideoError
+from data_pipelines.errors import DataQualityError, NoLabelError, VideoError
 from data_pipelines.records import SplitSource
 from data_pipelines.sampling import SHORT_POLICIES, eval_indices, train_indices
 from data_pipelines.spatial import eval_crops, random_crop_resize
@@ -95,7 +95,7 @@ class ClipSpec:
         ]
         problems = [problem for passed, problem in checks if not passed]
         if problems:
-            raise ValueError("; ".join(problems) + ".")
+            raise ValueError("\n".join(f"{problem}." for problem in problems))
 
     @property
     def views(self) -> int:
@@ -149,6 +149,10 @@ class _Clips:
         record = {"video_id": None}
         try:
             record = self._source[index]
+            if record["label"] < 0:
+                raise NoLabelError(
+                    "its class is not known (label -1); give it one or leave it out."
+                )
             return {**record, "video": make_video(record)}, None
         except VideoError as error:
             return None, Failure(index, record["video_id"], error.kind, str(error))

@@ -13,6 +13,7 @@ __all__ = [
     "DataQualityError",
     "DatasetDamagedError",
     "DatasetMissingError",
+    "NoLabelError",
     "NoVideoStreamError",
     "TooFewFramesError",
     "UndecodableError",
@@ -67,6 +68,12 @@ class TooFewFramesError(VideoError):
     """A frame was asked for that the stream does not hold."""
 
     kind = "too_few_frames"
+
+
+class NoLabelError(VideoError):
+    """A video whose class is not known, where it is needed."""
+
+    kind = "no_label"
 
 
 class CorruptRecordError(VideoError):

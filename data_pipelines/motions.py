@@ -13,12 +13,17 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import pathlib
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 
 import tensorflow_datasets as tfds
@@ -27,7 +32,7 @@ from data_pipelines.encode import INTRA, encode_mp4
 from data_pipelines.motions_render import CLASS_NAMES, PAIRS, draw_scene, render
 from data_pipelines.records import features
 
-__all__ = ["FPS", "FRAMES", "NAME", "SIZE", "Motions", "build", "is_built", "print_progress"]
+__all__ = ["FPS", "FRAMES", "NAME", "SIZE", "Motions", "build", "build_in_process", "is_built"]
 
 NAME = "motions"
 FRAMES = 17  # eight at a stride of two, and two to spare: the middle clip reads alike backwards
@@ -36,6 +41,7 @@ FPS = 10.0
 
 _SPLITS = {"train": 0, "test": 1}  # the first number of a scene's seed
 _SCENES_A_JOB = 64
+_POLL_SECONDS = 0.05
 
 
 class Motions(tfds.core.GeneratorBasedBuilder):
@@ -80,12 +86,8 @@ class Motions(tfds.core.GeneratorBasedBuilder):
         ]
         # Spawned, not forked: this process may have threads by now.
         context = multiprocessing.get_context("spawn")
-        workers = min(len(jobs), os.cpu_count() or 1)
-        # Ctrl-C reaches the workers too; it is for this process to decide what it means.
-        ignore = (signal.SIGINT, signal.SIG_IGN)
-        with concurrent.futures.ProcessPoolExecutor(
-            workers, context, initializer=signal.signal, initargs=ignore
-        ) as pool:
+        workers = min(len(jobs), len(os.sched_getaffinity(0)))
+        with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
             for videos in pool.map(_make_videos, jobs):
                 yield from videos
                 self._made(len(videos))
@@ -137,11 +139,6 @@ def build(
     Raises:
       OSError: it cannot be written.
     """
-    for leftover in pathlib.Path(data_dir, NAME).glob("incomplete.*"):
-        shutil.rmtree(leftover)
-    builder = Motions(
-        data_dir=os.fspath(data_dir), train_scenes=train_scenes, test_scenes=test_scenes
-    )
     total = 2 * (train_scenes + test_scenes)
     done = collections.Counter()
 
@@ -149,11 +146,54 @@ def build(
         done.update(videos=count)
         made(done["videos"], total)
 
-    builder._made = add
-    # TFDS wants a place for downloads, of which there are none, and draws three bars of its own.
-    tfds.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as downloads:
-        builder.download_and_prepare(download_dir=downloads)
+    with _alone(data_dir):
+        for leftover in pathlib.Path(data_dir, NAME).glob("incomplete.*"):
+            shutil.rmtree(leftover)
+        builder = Motions(
+            data_dir=os.fspath(data_dir), train_scenes=train_scenes, test_scenes=test_scenes
+        )
+        builder._made = add
+        # TFDS wants a place for downloads, of which there are none, and draws bars of its own.
+        tfds.disable_progress_bar()
+        with tempfile.TemporaryDirectory() as downloads:
+            builder.download_and_prepare(download_dir=downloads)
+
+
+@contextlib.contextmanager
+def _alone(data_dir: str | os.PathLike) -> Iterator[None]:
+    """Waits until no other process builds there: two runs may be started at once."""
+    folder = pathlib.Path(data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f".{NAME}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build_in_process(
+    data_dir: str | os.PathLike, between: Callable[[], None] = lambda: None
+) -> None:
+    """Makes the data set in a process of its own, whose workers import what a build needs alone.
+
+    Args:
+      data_dir: the folder of all data sets.
+      between: called now and then; what it raises stops the build.
+
+    Raises:
+      RuntimeError: the build failed; its own messages are on standard error.
+    """
+    command = [sys.executable, "-m", __spec__.name, f"--out={os.fspath(data_dir)}"]
+    # In a session of its own, so that Ctrl-C reaches this process alone.
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        while process.poll() is None:
+            between()
+            time.sleep(_POLL_SECONDS)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}.")
 
 
 def is_built(data_dir: str | os.PathLike) -> bool:
@@ -172,12 +212,12 @@ def main(arguments: list[str] | None = None) -> None:
         options.out,
         train_scenes=options.train_scenes,
         test_scenes=options.test_scenes,
-        made=print_progress,
+        made=_print_progress,
     )
     print(f"{NAME} is in {pathlib.Path(options.out, NAME)}.")
 
 
-def print_progress(done: int, total: int) -> None:
+def _print_progress(done: int, total: int) -> None:
     """Prints how many videos are made, about ten times in all."""
     if done == total or done % (total // 10 or 1) < 2 * _SCENES_A_JOB:
         print(f"{NAME}: {done} of {total} videos made", flush=True)

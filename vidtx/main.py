@@ -9,103 +9,73 @@ changed on the command line: ``--config.train.global_batch=256``. The same comma
 that was stopped. ``--mode=eval`` without ``--config`` takes the config of the run directory.
 """
 
-import difflib
 import errno
 import os
-import re
 import sys
 from typing import NoReturn
 
+import jax
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from experiments.defaults import defaults
 from vidtx import run
-from vidtx.config import load_config, resolve
+from vidtx.config import change, is_option, load_config, resolve
 from vidtx.errors import ConfigError, MachineError, StoppedError, VidtxError
-from vidtx.run.workdir import load_spec
+from vidtx.run.workdir import read_config
 
 _MODES = ("train", "eval")
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_MACHINE = ("RESOURCE_EXHAUSTED", "Unable to initialize backend")
 
 
-def _parse(arguments: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
-    """The flags, and the config as changed by ``--config.…``; None where none is given."""
-    reference, rest = _take_config(arguments)
-    cleared = [match for match in map(_CLEARED.fullmatch, rest) if match]
-    rest = ["vidtx.main", *(argument for argument in rest if not _CLEARED.fullmatch(argument))]
+def _parse(arguments: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
+    flags.DEFINE_string("config", None, "Path or name of the run's config.", flag_values=values)
     flags.DEFINE_string("workdir", None, "The run directory.", flag_values=values)
     flags.DEFINE_enum("mode", "train", _MODES, "What to do.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
-    config = None if reference is None else load_config(reference)
-    if config is not None:
-        _check_keys(config, arguments)
-        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
     try:
-        unexpected = values(rest)[1:]
-        for match in cleared:
-            config.update_from_flattened_dict({match["key"]: None})
-    except (flags.Error, TypeError, ValueError) as error:
+        unexpected = values(["vidtx.main", *arguments])[1:]
+    except flags.Error as error:
         raise ConfigError(f"{str(error).rstrip('.')}. See --help.") from error
     if unexpected:
         raise ConfigError(
             f"Unexpected argument {unexpected[0]!r}; options begin with --. See --help."
         )
-    return values, config
+    return values
 
 
-_OPTION = re.compile(r"--?config\.(?P<key>[\w.]+)")
-# ``--config.train.steps=None``, which has no text form that config_flags would read as None.
-_CLEARED = re.compile(r"--?config\.(?P<key>[\w.]+)=[Nn]one")
+def _config(values: flags.FlagValues) -> ConfigDict:
+    if values.config is not None:
+        return load_config(values.config)
+    if values.mode == "train":
+        raise ConfigError("--config is missing: the path or name of the run's config.")
+    config = defaults()
+    config.update(read_config(values.workdir))
+    return config
 
 
-def _check_keys(config: ConfigDict, arguments: list[str]) -> None:
-    for match in filter(None, map(_OPTION.match, arguments)):
-        group, name = config, "config"
-        for key in match["key"].split("."):
-            if not isinstance(group, ConfigDict) or key not in group:
-                known = list(group) if isinstance(group, ConfigDict) else []
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = (
-                    f"did you mean {close[0]}?" if close else "experiments/defaults.py lists all."
-                )
-                raise ConfigError(f"--config.{match['key']}: {name} has no key {key!r}; {hint}")
-            group, name = group[key], f"{name}.{key}"
-
-
-def _take_config(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The value of ``--config``, and the other arguments."""
-    reference, rest = None, []
-    waiting = iter(arguments)
-    for argument in waiting:
-        if argument in ("--config", "-config"):
-            reference = next(waiting, "")
-        elif argument.startswith(("--config=", "-config=")):
-            reference = argument.partition("=")[2]
-        else:
-            rest.append(argument)
-    return reference, rest
+def _run(arguments: list[str]) -> None:
+    values = _parse([argument for argument in arguments if not is_option(argument)])
+    if values.help:
+        print(__doc__, values.get_help(), sep="\n")
+        return
+    if not values.workdir:
+        raise ConfigError("--workdir is missing: the directory that the run is kept in.")
+    config = _config(values)
+    change(config, [argument for argument in arguments if is_option(argument)])
+    spec = resolve(config, run.problems)
+    if values.mode == "train":
+        run.run_train(spec, values.workdir)
+    else:
+        run.run_eval(spec, values.workdir)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code (see `vidtx.errors`)."""
     try:
-        values, config = _parse(sys.argv[1:] if arguments is None else arguments)
-        if values.help:
-            print(__doc__, values.get_help(), sep="\n")
-            return 0
-        if not values.workdir:
-            raise ConfigError("--workdir is missing: the directory that the run is kept in.")
-        if config is not None:
-            spec = resolve(config, run.problems)
-        elif values.mode == "eval":
-            spec = load_spec(values.workdir, run.problems)
-        else:
-            raise ConfigError("--config is missing: the path or name of the run's config.")
-        if values.mode == "train":
-            run.run_train(spec, values.workdir)
-        else:
-            run.run_eval(spec, values.workdir)
+        _run(sys.argv[1:] if arguments is None else arguments)
     except VidtxError as error:
         return _fail(error)
     except KeyboardInterrupt:  # before or after the work that looks out for it
@@ -114,6 +84,15 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno not in _STORAGE:
             raise
         return _fail(MachineError(f"{error}. Free space, or choose another place."))
+    except (jax.errors.JaxRuntimeError, RuntimeError) as error:
+        if not any(sign in str(error) for sign in _MACHINE):
+            raise
+        return _fail(
+            MachineError(
+                f"{error}\nThe run does not fit this machine, or its accelerator cannot be used: "
+                "lower train.global_batch, raise mesh.fsdp, or mend the installation."
+            )
+        )
     return 0
 
 

@@ -142,13 +142,29 @@ def test_a_checkpoint_of_another_step_is_not_believed(copied):
 def test_if_all_are_damaged_that_is_told(copied):
     break_newest(copied, 1)
     break_newest(copied, 2)
-    with pytest.raises(CheckpointError) as caught:
-        restore(copied)
-    assert caught.value.exit_code == 6
-    message = str(caught.value)
-    assert message.startswith(f"No checkpoint in {copied / 'checkpoints'} can be read: 2 (")
-    assert ", 1 (" in message
-    assert names(copied) == ["damaged-1", "damaged-2"]
+    # And told again by the next process, which must not begin anew in silence.
+    for first in ("2 (", "damaged-1, damaged-2"):
+        with pytest.raises(CheckpointError) as caught:
+            restore(copied)
+        assert caught.value.exit_code == 6
+        place = copied / "checkpoints"
+        assert str(caught.value).startswith(
+            f"No checkpoint in {place} can be read; damaged are {first}"
+        )
+        assert names(copied) == ["damaged-1", "damaged-2"]
+
+
+def test_a_store_for_reading_changes_nothing(copied):
+    break_newest(copied)
+    (copied / "checkpoints" / "3.orbax-checkpoint-tmp").mkdir()  # a save under way elsewhere
+    before = names(copied)
+    notes = []
+    with CheckpointStore(copied, read_only=True, note=notes.append) as store:
+        step, state = store.restore_newest(states.abstract())
+    assert step == 1
+    states.assert_equal(state, states.state(1))
+    assert "passed over" in notes[0]
+    assert names(copied) == before
 
 
 def test_another_model_s_checkpoints_are_left_alone(copied):

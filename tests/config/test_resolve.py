@@ -7,6 +7,7 @@ import pytest
 from experiments.defaults import defaults
 from vidtx.config import RunSpec, differences, resolve, to_dict
 from vidtx.errors import ConfigError
+from vidtx.run import problems
 
 
 @pytest.fixture
@@ -105,19 +106,19 @@ def test_a_group_must_be_a_group(config):
         ("seed", None, "a whole number"),
         ("data.flip", 1, "True or False"),
         ("data.name", 3, "a string"),
-        ("optimizer.learning_rate", "0.1", "a number"),
-        ("optimizer.learning_rate", True, "a number"),
+        ("optimizer.learning_rate", "0.1", "a finite number"),
+        ("optimizer.learning_rate", True, "a finite number"),
         ("model.depth", 1.5, "None or a whole number"),
-        ("train.epochs", "15", "None or a number"),
+        ("train.epochs", "15", "None or a finite number"),
         ("data.image_size", 224, "(a whole number, a whole number)"),
         ("data.image_size", (224, 224.0), "(a whole number, a whole number)"),
         ("data.image_size", (224, 224, 3), "(a whole number, a whole number)"),
-        ("data.mean", (0.5, "0.5", 0.5), "(a number, a number, a number)"),
-        ("optimizer.decay_at", 0.5, "a tuple of a numbers"),
+        ("data.mean", (0.5, "0.5", 0.5), "(a finite number, a finite number, a finite number)"),
+        ("optimizer.decay_at", 0.5, "(a finite number, …)"),
     ],
 )
 def test_a_wrong_type_is_refused(config, name, value, expected):
-    (problem,) = problems_of(put(config, name, value))
+    problem, *_ = problems_of(put(config, name, value))
     assert problem.startswith(f"{name} is {value!r}; expected ")
     # Either order of a union reads as well.
     assert set(problem.split("; expected ")[1].rstrip(".").split(" or ")) == set(
@@ -149,7 +150,7 @@ def test_json_s_types_stand_for_ours(config, name, given, value):
 IMPOSSIBLE = {
     "seed": [-1, 2**32],
     "data.threads": [0],
-    "data.max_bad": [-0.1, 1.1, float("nan")],
+    "data.max_bad": [-0.1, 1.1],
     "data.std": [(0.2, 0.0, 0.2)],
     "train.global_batch": [0, -8],
     "train.log_every_steps": [0],
@@ -158,7 +159,7 @@ IMPOSSIBLE = {
     "optimizer.name": ["lamb"],
     "optimizer.schedule": ["linear"],
     "optimizer.weight_decay_on": ["biases"],
-    "optimizer.learning_rate": [0.0, -1.0, float("nan")],
+    "optimizer.learning_rate": [0.0, -1.0],
     "optimizer.warmup_steps": [-1],
     "optimizer.weight_decay": [-1e-4],
     "optimizer.momentum": [1.0, -0.1],
@@ -213,7 +214,7 @@ def test_a_run_has_exactly_one_length(config, steps, epochs):
 
 def test_epochs_are_positive(config):
     tree = put(config, "train.steps", None)
-    for epochs in (0.0, -1.0, float("nan")):
+    for epochs in (0.0, -1.0):
         tree["train"]["epochs"] = epochs
         assert "above 0" in problems_of(tree)[0]
 
@@ -298,3 +299,23 @@ def test_whatever_else_changes_is_a_difference(config):
         group, _, key = name.rpartition(".")
         (now[group] if group else now)[key] = "anything else"
         assert [line.partition(":")[0] for line in differences(then, now)] == [name]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["optimizer.weight_decay", "train.epochs", "data.target_fps"])
+def test_what_is_not_finite_is_refused(config, name, value):
+    assert f"{name} is {value}; expected" in "\n".join(problems_of(put(config, name, value)))
+
+
+def test_wrong_types_do_not_hide_impossible_values(config):
+    tree = put(config, "train.steps", "many")
+    tree["data"]["frames"], tree["checkpoint"]["keep"], tree["model"]["scheme"] = 0, 0, "diagonal"
+    with pytest.raises(ConfigError) as caught:
+        resolve(tree, problems)
+    for problem in (
+        "train.steps is 'many'",
+        "checkpoint.keep is 0",
+        "data.frames is 0",
+        "diagonal",
+    ):
+        assert problem in str(caught.value)

@@ -43,7 +43,7 @@ OUTSIDE = {
         "array_record", "av", "cv2", "einops", "etils", "grain", "numpy", "PIL",
         "tensorflow_datasets",
     },
-    "config": {"ml_collections"},
+    "config": {"absl", "ml_collections"},
     "errors": set(),
 }  # fmt: skip
 NOWHERE = {"torch", "torchvision", "tensorflow", "keras", "clu", "transformers", "timm"}

@@ -14,7 +14,7 @@ from vidtx.reporting import read_metrics
 
 # Long enough to be hit in the middle, with drop path, so that random numbers matter too.
 LONG = {
-    "train.steps": 60,
+    "train.steps": 100,
     "train.log_every_steps": 4,
     "checkpoint.every_steps": 7,
     "eval.every_steps": 25,

@@ -29,7 +29,7 @@ def undisturbed(motions_dir, tmp_path_factory):
 
 def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
     workdir = tmp_path / "run"
-    moment = random.randrange(4, 52)
+    moment = random.Random().randrange(4, 90)
     process = start(motions_dir, workdir, **LONG)
     wait_for_step(process, workdir, moment)
     process.kill()
@@ -37,7 +37,7 @@ def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
     code, error = finish(motions_dir, workdir, **LONG)
     assert code == 0, error
     print(f"killed after step {moment}")  # for whoever reads of a failure
-    assert_same_end(workdir, undisturbed, 60)
+    assert_same_end(workdir, undisturbed, 100)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -55,7 +55,7 @@ def test_stopped_by_a_signal(motions_dir, tmp_path, undisturbed, number):
     code, error = finish(motions_dir, workdir, **LONG)
     assert code == 0, error
     assert f"Going on after step {stopped_at}" in (tmp_path / "run.out").read_text()
-    assert_same_end(workdir, undisturbed, 60)
+    assert_same_end(workdir, undisturbed, 100)
 
 
 def test_stopped_while_it_is_judged(motions_dir, tmp_path):
@@ -68,6 +68,7 @@ def test_stopped_while_it_is_judged(motions_dir, tmp_path):
     wait_for_step(process, workdir, 4)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 4
+    assert "during an evaluation" in (tmp_path / "run.err").read_text()
     assert finish(motions_dir, workdir, **options)[0] == 0
     assert_same_end(workdir, reference, 8)
     assert [f["step"] for f in figures(workdir) if "eval/top1" in f] == [4, 8]
@@ -91,7 +92,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
     assert f"Checkpoint {newest} is damaged" in output
     assert f"Going on after step {before}" in output
     assert (workdir / "checkpoints" / f"damaged-{newest}").is_dir()
-    assert_same_end(workdir, undisturbed, 60)
+    assert_same_end(workdir, undisturbed, 100)
 
 
 def test_storage_that_refuses_a_checkpoint_stops_the_run_and_costs_nothing(
@@ -109,7 +110,7 @@ def test_storage_that_refuses_a_checkpoint_stops_the_run_and_costs_nothing(
     assert "File too large" in message
     code, error = finish(motions_dir, workdir, **LONG)
     assert code == 0, error
-    assert_same_end(workdir, undisturbed, 60)
+    assert_same_end(workdir, undisturbed, 100)
 
 
 def test_stopped_while_the_data_set_is_made(tmp_path):
@@ -118,7 +119,7 @@ def test_stopped_while_the_data_set_is_made(tmp_path):
     wait_for_output(process, workdir, "videos made")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 4
-    message = (tmp_path / "run.err").read_text()
+    message = (tmp_path / "run.err").read_text().splitlines()[-1]
     assert "Stopped by SIGINT while the data set was made" in message
     assert "Traceback" not in message
     assert not motions.is_built(tmp_path / "data")

@@ -15,6 +15,7 @@ RULES = (
     ("act_positions", "sequence"),
     ("act_embed", None),
 )
+CLASS_TOKENS = '[{"data"}, {}, {}]'
 FRAMES_SPLIT = '[{"data"}, {"sequence"}, {}, {}, {}]'
 POSITIONS_SPLIT = '[{"data"}, {}, {"sequence"}, {}, {}]'
 
@@ -70,7 +71,7 @@ def mesh():
 
 @pytest.mark.parametrize(
     ("scheme", "layouts"),
-    # In one block, in order: added steps, then the last step (and the MLP).
+    # In one block, in order: added steps, then the last step (and the MLP), then class tokens.
     [
         ("space", [FRAMES_SPLIT]),
         ("joint", [FRAMES_SPLIT]),
@@ -83,7 +84,7 @@ def test_the_residual_stream_is_placed_before_every_step(mesh, scheme, layouts):
     with jax.set_mesh(mesh), nn.logical_axis_rules(RULES):
         text = lowered(scheme)
     constraints = [line for line in text.splitlines() if "sharding_constraint" in line]
-    wanted = layouts * tiny.DEPTH
+    wanted = [*layouts, CLASS_TOKENS] * tiny.DEPTH
     assert len(constraints) == len(wanted)
     for line, layout in zip(constraints, wanted, strict=True):
         assert layout in line

@@ -1,6 +1,5 @@
 """A run from its command to its report, in this process."""
 
-import functools
 import json
 
 import numpy as np
@@ -87,27 +86,27 @@ def test_eval_mode_finds_the_same_again_for_any_batch_size(finished, motions_dir
     assert "counterclockwise" in output
 
 
-def test_eval_mode_needs_no_config(finished, capsys):
-    assert main.main([f"--workdir={finished}", "--mode=eval"]) == 0
+def test_eval_mode_needs_no_config_and_takes_options(finished, capsys):
+    command = [f"--workdir={finished}", "--mode=eval"]
+    assert main.main(command) == 0
     assert "top-1" in capsys.readouterr().out
+    assert main.main([*command, "--config.eval.temporal_views=3"]) == 0
+    assert json.loads((finished / "evaluation.json").read_text())["temporal_views"] == 3
+    assert main.main([*command, "--config.data.max_bad=none"]) == 2
 
 
-def test_a_run_stopped_between_checkpoints_of_other_intervals_ends_bit_equal(
-    finished, motions_dir, tmp_path
-):
-    """What may change between two starts of a run changes nothing of its result."""
+def test_how_often_a_run_is_saved_changes_nothing_of_it(finished, motions_dir, tmp_path):
     half = {"train.steps": 10, "eval.every_steps": 5, "checkpoint.every_steps": 3}
     assert main.main(arguments(motions_dir, tmp_path / "run", **half)) == 0
     assert figures(tmp_path / "run") == figures(finished)
 
 
-def test_the_embedded_data_set_is_made_on_first_use(tmp_path, monkeypatch, capsys):
-    small = functools.partial(motions.build, train_scenes=8, test_scenes=4)
-    monkeypatch.setattr(motions, "build", small)  # as it is, but small
+def test_the_embedded_data_set_is_made_on_first_use(tmp_path, capfd):
     (tmp_path / "data" / "motions" / "incomplete.X_1.0.0").mkdir(parents=True)
     command = arguments(tmp_path / "data", tmp_path / "run", **{"train.steps": 2})
     assert main.main(command) == 0
-    assert "24 of 24 videos made" in capsys.readouterr().out
+    assert "9000 of 9000 videos made" in capfd.readouterr().out
+    assert describe("motions", tmp_path / "data").splits == {"train": 8000, "test": 1000}
 
 
 def test_data_that_changed_under_a_run_are_noticed(finished, motions_dir, tmp_path, capsys):
@@ -162,3 +161,14 @@ def test_judging_leaves_the_record_of_the_training_alone(finished, motions_dir):
     overrides = {"train.steps": 10, "eval.temporal_views": 2}
     assert main.main([*arguments(motions_dir, finished, **overrides), "--mode=eval"]) == 0
     assert (finished / "config.json").read_bytes() == before
+
+
+def test_an_evaluation_whose_files_are_missing_is_repeated(motions_dir, tmp_path):
+    """A kill may come between the line of metrics and the files."""
+    command = arguments(motions_dir, tmp_path / "run")
+    assert main.main(command) == 0
+    lines = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    (tmp_path / "run" / "report.html").unlink()
+    assert main.main(command) == 0
+    assert (tmp_path / "run" / "report.html").exists()
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == lines

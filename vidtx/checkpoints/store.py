@@ -35,6 +35,7 @@ class CheckpointStore:
         workdir: str | os.PathLike,
         *,
         keep: int | None = None,
+        read_only: bool = False,
         note: Callable[[str], None] = print,
     ):
         """Opens the store, which need not exist yet.
@@ -42,13 +43,19 @@ class CheckpointStore:
         Args:
           workdir: the run directory.
           keep: how many of the newest to keep; None to keep all.
+          read_only: change nothing, as another process may be saving there; a damaged checkpoint is
+            then passed over, not set aside.
           note: told what a person should know, a sentence each.
         """
         self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
         self._note = note
         policy = checkpoint_managers.LatestN(keep) if keep else None
+        self._read_only = read_only
         self._options = ocp.CheckpointManagerOptions(
-            preservation_policy=policy, create=True, cleanup_tmp_directories=True
+            preservation_policy=policy,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
         )
         self._manager = self._open()
 
@@ -76,9 +83,11 @@ class CheckpointStore:
             state=ocp.args.StandardSave(state), digests=ocp.args.JsonSave(digests(state))
         )
         try:
-            self._manager.save(step, args=items)
+            started = self._manager.save(step, args=items)
         except (OSError, ValueError) as error:
             raise self._unwritable(error) from error
+        if not started:
+            raise self._unwritable(ValueError(f"a checkpoint newer than {step} is there"))
 
     def wait(self) -> None:
         """Waits until what is being saved is complete.
@@ -111,13 +120,19 @@ class CheckpointStore:
         Raises:
           CheckpointError: there are checkpoints, but none can be read; or they are of another
             model, and are left alone.
+          MachineError: memory does not suffice, or reading is not allowed; they are left alone too.
         """
-        damaged = []
+        damaged = sorted(path.name for path in self.directory.glob("damaged-*"))
         for step in reversed(self.steps):
             try:
                 return step, self._restore(step, abstract)
             except CheckpointError:
                 raise
+            except (MemoryError, PermissionError, jax.errors.JaxRuntimeError) as error:
+                raise MachineError(
+                    f"Checkpoint {step} in {self.directory} cannot be restored on this machine: "
+                    f"{_first_line(error)}. Use more devices or memory, or mend the permissions."
+                ) from error
             # Whatever reading raises means that it cannot be read: storage errors reach us as
             # bare exceptions too.
             except Exception as error:
@@ -125,9 +140,8 @@ class CheckpointStore:
                 self._set_aside(step, error)
         if damaged:
             raise CheckpointError(
-                f"No checkpoint in {self.directory} can be read: {', '.join(damaged)}. They are "
-                "kept as damaged-STEP. Restore one from a copy, or start anew in another "
-                "--workdir."
+                f"No checkpoint in {self.directory} can be read; damaged are {', '.join(damaged)}. "
+                "Restore one from a copy, or start anew in another --workdir."
             )
         return None
 
@@ -160,6 +174,9 @@ class CheckpointStore:
         return restored["state"]
 
     def _set_aside(self, step: int, error: Exception) -> None:
+        if self._read_only:
+            self._note(f"Checkpoint {step} is damaged ({_first_line(error)}); it is passed over.")
+            return
         source = self.directory / str(step)
         target = source.with_name(f"damaged-{step}")
         attempt = 1

@@ -1,7 +1,8 @@
 """Configs: found by path or name, resolved into frozen specifications, checked all at once."""
 
+from vidtx.config.flags import change, is_option
 from vidtx.config.load import experiments, find_config, load_config
-from vidtx.config.resolve import differences, raise_for, resolve, to_dict
+from vidtx.config.resolve import differences, resolve, to_dict
 from vidtx.config.specs import (
     CheckpointSpec,
     DataSpec,
@@ -22,11 +23,12 @@ __all__ = [
     "OptimizerSpec",
     "RunSpec",
     "TrainSpec",
+    "change",
     "differences",
     "experiments",
     "find_config",
+    "is_option",
     "load_config",
-    "raise_for",
     "resolve",
     "to_dict",
 ]

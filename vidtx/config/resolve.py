@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -27,20 +28,19 @@ def resolve(
     """
     problems: list[str] = []
     spec = _resolve(RunSpec, config, "", problems)
-    # A specification with a value of the wrong type cannot be asked for its other problems.
-    if not problems:
-        problems.extend(spec.problems())
-        problems.extend(checks(spec))
-    raise_for(problems)
-    return spec
-
-
-def raise_for(problems: list[str]) -> None:
-    """Raises one `ConfigError` that lists all problems, if there are any."""
+    mistyped = bool(problems)
+    for more in (*spec.problems(), lambda: checks(spec)):
+        try:
+            problems.extend(more())
+        except (TypeError, AttributeError):
+            # Values of a wrong type, told already, cannot always be asked what else is wrong.
+            if not mistyped:
+                raise
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         listing = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"The config has {count}:\n{listing}")
+    return spec
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
@@ -128,6 +128,8 @@ def _convert(hint: Any, value: Any) -> Any:
         return tuple(_convert(a, item) for a, item in zip(arguments, value, strict=True))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise TypeError
     if type(value) is not hint:
         raise TypeError
     return value
@@ -139,6 +141,11 @@ def _describe(hint: Any) -> str:
         return " or ".join("None" if a is type(None) else _describe(a) for a in arguments)
     if origin is tuple:
         if arguments[-1] is Ellipsis:
-            return f"a tuple of {_describe(arguments[0])}s"
+            return f"({_describe(arguments[0])}, …)"
         return f"({', '.join(_describe(a) for a in arguments)})"
-    return {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}[hint]
+    return {
+        int: "a whole number",
+        float: "a finite number",
+        bool: "True or False",
+        str: "a string",
+    }[hint]

@@ -6,7 +6,7 @@ into the other. Each specification lists its own problems, so that all are repor
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 def _below(name: str, value: float, low: float) -> Iterator[str]:
@@ -199,19 +199,20 @@ class RunSpec:
     checkpoint: CheckpointSpec
     mesh: MeshSpec
 
-    def problems(self) -> Iterator[str]:
-        """What is impossible about the values of every part, a sentence each."""
+    def problems(self) -> list[Callable[[], Iterator[str]]]:
+        """For the run and each of its parts, what lists the problems of its values."""
+        parts = (self.data, self.train, self.optimizer, self.eval, self.checkpoint, self.mesh)
+        return [self._own_problems, *(part.problems for part in parts if part is not None)]
+
+    def _own_problems(self) -> Iterator[str]:
         if not 0 <= self.seed < 2**32:
             yield f"seed is {self.seed}; it must lie in [0, 2**32)."
-        for part in (
-            self.data,
-            self.train,
-            self.optimizer,
-            self.eval,
-            self.checkpoint,
-            self.mesh,
-        ):
-            yield from part.problems()
+        steps, warmup = self.train.steps, self.optimizer.warmup_steps
+        if steps is not None and 0 < steps <= warmup:
+            yield (
+                f"optimizer.warmup_steps is {warmup}, but the run has only {steps} steps; it must "
+                "be less."
+            )
 
 
 # What may change between two starts of one run: nothing of it changes the trained model, only

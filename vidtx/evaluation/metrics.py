@@ -100,12 +100,16 @@ class Evaluation:
         return np.divide(correct, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values, ready for JSON."""
-        accuracies = [None if np.isnan(a) else float(a) for a in self.class_accuracies]
+        """All of it as plain values, ready for JSON; None for what is not finite."""
+
+        def finite(number: float) -> float | None:
+            return float(number) if np.isfinite(number) else None
+
         return {
             **dataclasses.asdict(self),
+            **{name: finite(getattr(self, name)) for name in ("top1", "top5", "loss")},
             "class_names": list(self.class_names),
             "confusion": self.confusion.tolist(),
             "counts": self.class_counts.tolist(),
-            "accuracies": accuracies,
+            "accuracies": [finite(accuracy) for accuracy in self.class_accuracies],
         }

@@ -16,6 +16,7 @@ from vidtx.models.schemes import Scheme
 # over devices; every other step, and the MLP, wants frames split.
 _FRAMES_SPLIT = ("act_batch", "act_frames", None, None, "act_embed")
 _POSITIONS_SPLIT = ("act_batch", None, "act_positions", None, "act_embed")
+_CLASS_TOKENS = ("act_batch", None, "act_embed")
 
 
 def _place_for(step: Step | None, patches: jax.Array) -> jax.Array:
@@ -135,6 +136,7 @@ class Block(nn.Module):
             patches = _place_for(step, patches)
             patches += AddedStep(step, name=step.name, **options)(patches, train=train)
         patches = _place_for(None, patches)
+        class_tokens = nn.with_logical_constraint(class_tokens, _CLASS_TOKENS)
 
         norm = self.layers.norm(name="norm1")
         attention = StepAttention(self.scheme.vit_step, name="attention", **options)

@@ -71,12 +71,14 @@ def create_model(
     Raises:
       ValueError: an argument out of bounds; the message lists all that are.
     """
+    problems = []
     match = _NAME.fullmatch(str(name))
     if match is None or match["size"] not in SIZES:
-        raise ValueError(
+        problems.append(
             f"Unknown model {name!r}: a name is timesformer_ + size ({', '.join(SIZES)}) + patch "
             "size in pixels, such as timesformer_b16."
         )
+        match = {"size": "b", "patch": 1}  # as good as any, to see what else is wrong
     size, patch_size = SIZES[match["size"]], int(match["patch"])
     sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
     counts = {
@@ -87,11 +89,10 @@ def create_model(
         "num_heads": size.num_heads if num_heads is None else num_heads,
     }
 
-    problems = []
     for label, value in counts.items():
         if not _is_count(value):
             problems.append(f"{label} is {value!r}; it must be a whole number of at least 1.")
-    if not problems and counts["embed_dim"] % counts["num_heads"]:
+    if all(map(_is_count, counts.values())) and counts["embed_dim"] % counts["num_heads"]:
         problems.append(
             f"embed_dim {counts['embed_dim']} cannot be divided among {counts['num_heads']} heads; "
             "change either."

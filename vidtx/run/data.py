@@ -71,11 +71,6 @@ class RunData:
 
         While it is made, ``between`` is called now and then; it may raise to stop.
         """
-
-        def made(done: int, total: int) -> None:
-            between()
-            motions.print_progress(done, total)
-
         name, data_dir = spec.data.name, spec.data.data_dir
         with data_errors_as_ours():
             try:
@@ -84,7 +79,7 @@ class RunData:
                 # Whole, or not there at all: what an interrupted build left is made anew.
                 if name != motions.NAME or motions.is_built(data_dir):
                     raise
-                motions.build(data_dir, made=made)
+                motions.build_in_process(data_dir, between)
                 description = describe(name, data_dir)
         return cls(spec, description, mesh)
 
@@ -93,7 +88,7 @@ class RunData:
         with data_errors_as_ours():
             return open_split(self.spec.data.name, split, self.spec.data.data_dir)
 
-    def train_batches(self, source: SplitSource, start: int) -> Batches:
+    def train_batches(self, source: SplitSource, start: int, threads: int | None = None) -> Batches:
         """Batch ``start``, ``start + 1``, …: this process's rows."""
         spec, size = self.spec, self.spec.train.global_batch
         index, count = rows_of_process(self.mesh, size)
@@ -105,7 +100,7 @@ class RunData:
             start_batch=start,
             shard_index=index,
             shard_count=count,
-            threads=spec.data.threads,
+            threads=threads or spec.data.threads,
             max_bad=spec.data.max_bad,
         )
 

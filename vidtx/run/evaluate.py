@@ -1,4 +1,4 @@
-"""Judging a state: while training, and for a run directory on its own."""
+"""Evaluating a state: while training, and for a run directory on its own."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ from vidtx.run.workdir import check_same_data, check_same_run
 from vidtx.training import StopSignal, TrainState
 
 
-def make_judge(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState], Evaluation]:
+def make_evaluator(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState], Evaluation]:
     """A function from a state and its number to what an evaluation of it finds.
 
     It raises `StoppedError` when a signal comes, and `DataQualityError` where more videos than
@@ -29,7 +29,7 @@ def make_judge(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState], Ev
                 f"Stopped by {stop.received} during an evaluation. The same command repeats it."
             )
 
-    def judge(step: int, state: TrainState) -> Evaluation:
+    def evaluate_state(step: int, state: TrainState) -> Evaluation:
         with data_errors_as_ours(), setup.data.eval_batches(setup.eval_source) as batches:
             evaluation = evaluate(
                 eval_step,
@@ -51,14 +51,14 @@ def make_judge(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState], Ev
             )
         return evaluation
 
-    return judge
+    return evaluate_state
 
 
 def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
-    """Judges the newest checkpoint of a run directory again and rewrites its report.
+    """Evaluates the newest checkpoint of a run directory again and rewrites its report.
 
     Args:
-      spec: the run, as it was trained; what it is judged on may differ.
+      spec: the run, as it was trained; what it is evaluated on may differ.
       workdir: the run directory.
 
     Raises:
@@ -74,7 +74,7 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
     with StopSignal() as stop:
         setup = set_up(spec, stop)
         check_same_data(folder, setup.data.to_dict())
-        with CheckpointStore(folder) as store:
+        with CheckpointStore(folder, read_only=True) as store:
             restored = store.restore_newest(setup.abstract)
         if restored is None:
             raise CheckpointError(
@@ -82,7 +82,7 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
                 "first, with --mode=train."
             )
         step, state = restored
-        evaluation = make_judge(setup, stop)(step, state)
+        evaluation = make_evaluator(setup, stop)(step, state)
     write_evaluation(setup, folder, evaluation)
     print(describe_evaluation(setup, evaluation))
     return evaluation

@@ -1,5 +1,6 @@
 """What a person looks at: the clips that the model was fed, curves, confusions, the report."""
 
+import json
 import pathlib
 
 import jax
@@ -30,18 +31,18 @@ def draw_contact_sheet(setup: Setup, folder: pathlib.Path) -> None:
     path = folder / "contact_sheet.png"
     if path.exists():
         return
-    with data_errors_as_ours(), setup.data.train_batches(setup.train_source, 0) as batches:
-        batch = next(batches)
+    with data_errors_as_ours(), setup.data.train_batches(setup.train_source, 0, 1) as batches:
+        batch = {name: rows[:_CLIPS_SHOWN] for name, rows in next(batches).items()}
     data = setup.spec.data
     flip_key, _ = step_keys(setup.spec.seed, 0)
-    fed = np.asarray(jax.device_get(preprocess(batch["video"], data, flip_key)))[:_CLIPS_SHOWN]
+    fed = np.asarray(jax.device_get(preprocess(batch["video"], data, flip_key)))
     frames = np.clip(np.rint((fed * data.std + data.mean) * 255), 0, 255).astype(np.uint8)
     names = setup.data.description.class_names
     captions = [
         f"{names[label] if label >= 0 else 'no label'}\nrecord {index}"
         for label, index in zip(batch["label"], batch["index"], strict=True)
     ]
-    contact_sheet(frames, captions[: len(frames)], path)
+    contact_sheet(frames, captions, path)
 
 
 def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation) -> None:
@@ -49,6 +50,9 @@ def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation)
     figures = {
         **evaluation.to_dict(),
         "split": setup.spec.data.eval_split,
+        "temporal_views": setup.spec.eval.temporal_views,
+        "spatial_crops": setup.spec.eval.spatial_crops,
+        "average": setup.spec.eval.average,
         "fingerprint": setup.data.description.fingerprint,
     }
     write_json(folder / "evaluation.json", figures)
@@ -64,6 +68,14 @@ def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation)
         evaluation=figures,
         pictures={name: path for name, path in pictures.items() if path.exists()},
     )
+
+
+def evaluation_is_written(folder: pathlib.Path, step: int) -> bool:
+    """Whether what `write_evaluation` writes is there for the state after ``step``."""
+    path = folder / "evaluation.json"
+    if not path.exists() or not (folder / "report.html").exists():
+        return False
+    return json.loads(path.read_text())["step"] == step
 
 
 def describe_evaluation(setup: Setup, evaluation: Evaluation) -> str:

@@ -46,17 +46,33 @@ class Setup:
     abstract: TrainState
 
 
+# Where options of a clip have another name in a config.
+_CLIP_OPTIONS = {
+    "crop": "data.image_size",
+    "short": "data.short_videos",
+    "temporal_views": "eval.temporal_views",
+    "spatial_crops": "eval.spatial_crops",
+}
+
+
 def problems(spec: RunSpec) -> Iterator[str]:
     """What is impossible about model, clips and mesh of a specification, a sentence each.
 
     Everything that can be known without the data set; to be asked together with the
     specification's own problems.
     """
-    for attempt in (lambda: _model(spec, num_classes=1), lambda: clip_spec(spec)):
-        try:
-            attempt()
-        except ValueError as error:
-            yield from str(error).splitlines()
+    try:
+        _model(spec, num_classes=1)
+    except ValueError as error:
+        # The number of frames is the clips' as well, and told with them.
+        lines = str(error).splitlines()
+        yield from (f"model: {line}" for line in lines if not line.startswith("num_frames"))
+    try:
+        clip_spec(spec)
+    except ValueError as error:
+        for line in str(error).splitlines():
+            name, rest = line.split(" ", 1)
+            yield f"{_CLIP_OPTIONS.get(name, f'data.{name}')} {rest}"
     if any(spec.mesh.problems()):
         return
     try:

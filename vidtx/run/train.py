@@ -6,12 +6,17 @@ import pathlib
 from vidtx.checkpoints import CheckpointStore
 from vidtx.config import RunSpec
 from vidtx.evaluation import Evaluation
-from vidtx.reporting import MetricWriter, Progress, read_metrics
+from vidtx.reporting import MetricWriter, Progress, plot_curves, read_metrics
 from vidtx.run.data import data_errors_as_ours
-from vidtx.run.evaluate import make_judge
-from vidtx.run.pictures import describe_evaluation, draw_contact_sheet, write_evaluation
+from vidtx.run.evaluate import make_evaluator
+from vidtx.run.pictures import (
+    describe_evaluation,
+    draw_contact_sheet,
+    evaluation_is_written,
+    write_evaluation,
+)
 from vidtx.run.setup import Setup, set_up, summary
-from vidtx.run.workdir import claim
+from vidtx.run.workdir import check_free, claim
 from vidtx.sharding import place_batch
 from vidtx.training import (
     Parts,
@@ -23,6 +28,8 @@ from vidtx.training import (
     reset_window,
     train,
 )
+
+_FED = ("video", "label", "replaced")  # what the step takes of a batch
 
 
 def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
@@ -41,6 +48,7 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
       MachineError: a checkpoint could not be written.
     """
     with StopSignal() as stop:
+        check_free(workdir, spec)
         setup = set_up(spec, stop)
         folder = claim(workdir, spec, setup.data.to_dict())
         print(summary(setup), flush=True)
@@ -59,19 +67,25 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
         save=spec.checkpoint.every_steps,
         evaluate=spec.eval.every_steps,
     )
-    judge = make_judge(setup, stop)
+    evaluator = make_evaluator(setup, stop)
     with (
         MetricWriter(folder, resume_step=step) as writer,
         Progress(setup.total_steps, start_step=step) as progress,
         setup.data.train_batches(setup.train_source, step) as batches,
         data_errors_as_ours(),
     ):
+        batches.start()  # reads ahead while the step compiles
         if step:
             progress.note(f"Going on after step {step}.")
 
+        def evaluated(step: int) -> bool:
+            records = read_metrics(folder / "metrics.jsonl")
+            return any(r["step"] == step and "eval/top1" in r for r in records)
+
         def evaluate(step: int, state: TrainState) -> None:
-            evaluation = judge(step, state)
-            writer.write(step, _eval_figures(evaluation))
+            evaluation = evaluator(step, state)
+            if not evaluated(step):
+                writer.write(step, _eval_figures(evaluation))
             write_evaluation(setup, folder, evaluation)
             if step == setup.total_steps:
                 progress.note(describe_evaluation(setup, evaluation))
@@ -80,7 +94,7 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
 
         parts = Parts(
             batches=batches,
-            place=lambda batch: place_batch(_device_rows(batch), setup.mesh),
+            place=lambda batch: place_batch({name: batch[name] for name in _FED}, setup.mesh),
             step=make_train_step(spec, setup.model, setup.optimizer, setup.mesh, setup.abstract),
             reset_window=lambda state: reset_window(state, setup.mesh),
             learning_rate=lambda step: float(setup.schedule(step)),
@@ -90,20 +104,16 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
             progress=progress,
             stop=stop,
         )
-        # A run that was stopped while it was judged is judged first.
-        judged = any(
-            record["step"] == step and "eval/top1" in record
-            for record in read_metrics(folder / "metrics.jsonl")
-        )
-        train(state, step, parts, when, evaluate_first=when.evaluates(step) and not judged)
+        # A run that was stopped while it was evaluated, or before all of that was written.
+        missing = not (evaluated(step) and evaluation_is_written(folder, step))
+        try:
+            train(state, step, parts, when, evaluate_first=when.evaluates(step) and missing)
+        finally:
+            plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
 
 
 def _first_state(setup: Setup) -> TrainState:
     return init_state(setup.model, setup.optimizer, setup.spec.seed, setup.mesh)
-
-
-def _device_rows(batch: dict) -> dict:
-    return {name: batch[name] for name in ("video", "label", "replaced")}
 
 
 def _eval_figures(evaluation: Evaluation) -> dict[str, float]:

@@ -8,29 +8,33 @@
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from vidtx.config import RunSpec, differences, resolve, to_dict
+from vidtx.config import RunSpec, differences, to_dict
 from vidtx.errors import ConfigError
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     os.replace(temporary, path)
 
 
-def load_spec(
-    workdir: str | os.PathLike, checks: Callable[[RunSpec], Iterable[str]] = lambda spec: ()
-) -> RunSpec:
-    """The specification of the run in a directory; ``checks`` as of `vidtx.config.resolve`.
+def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
+    """The resolved config of the run in a directory, with tuples for lists.
 
     Raises:
       ConfigError: there is none.
     """
-    return resolve(_read(pathlib.Path(workdir) / "config.json"), checks)
+
+    def tuples(value):
+        if isinstance(value, dict):
+            return {key: tuples(item) for key, item in value.items()}
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    return tuples(_read(pathlib.Path(workdir) / "config.json"))
 
 
 def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) -> pathlib.Path:
@@ -44,20 +48,30 @@ def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) ->
     Raises:
       ConfigError: it holds a run of another config or on other data, or other files.
     """
+    folder = check_free(workdir, spec)
+    check_same_data(folder, data)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", to_dict(spec))
+    write_json(folder / "dataset.json", data)
+    return folder
+
+
+def check_free(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
+    """Refuses a directory that cannot be this run's; changes nothing.
+
+    Raises:
+      ConfigError: it holds a run of another config, or other files.
+    """
     folder = pathlib.Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--workdir={workdir} is a file; name a directory.")
     if (folder / "config.json").exists():
         check_same_run(folder, spec)
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(path.suffix != ".tmp" for path in folder.iterdir()):
         raise ConfigError(
             f"--workdir={workdir} holds files but no run ({folder / 'config.json'} is missing). "
             "Give a new or an empty directory."
         )
-    check_same_data(folder, data)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", to_dict(spec))
-    write_json(folder / "dataset.json", data)
     return folder
 
 

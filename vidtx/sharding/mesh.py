@@ -67,10 +67,20 @@ def rows_of_process(mesh: Mesh, global_batch: int) -> tuple[int, int]:
 
     Taken from where the batch's rows lie, not from the number of processes, so that processes
     which share rows read the same clips.
+
+    Raises:
+      ConfigError: this process's rows are not one block, as the loader reads them.
     """
     places = batch_sharding(mesh).addressable_devices_indices_map((global_batch,))
     spans = [span.indices(global_batch) for (span,) in places.values()]
     start, stop = min(span[0] for span in spans), max(span[1] for span in spans)
+    rows = {row for span in spans for row in range(*span)}
+    if len(rows) != stop - start or global_batch % len(rows):
+        raise ConfigError(
+            f"The mesh {dict(mesh.shape)} gives this process rows {sorted(rows)} of a batch of "
+            f"{global_batch}, which are not one of several equal blocks; change mesh.data or "
+            "mesh.fsdp."
+        )
     return start // (stop - start), global_batch // (stop - start)
 
 

@@ -135,13 +135,14 @@ def train(
         step += 1
 
         if when.logs(step):
-            window = _check(jax.device_get(state.window), step)
+            window = jax.device_get(state.window)
             figures = _figures(window, parts.learning_rate(step - 1))
             timing = clock.lap(int(window.clips))
             parts.write(step, {**figures, **{f"timing/{k}": v for k, v in timing.items()}})
             parts.progress.update(
                 step, loss=figures["train/loss"], accuracy=figures["train/accuracy"], **timing
             )
+            _check(window, step)
             state = parts.reset_window(state)
         if when.saves(step):
             parts.save(step, _checked(state, step))
@@ -165,15 +166,14 @@ def _checked(state: TrainState, step: int) -> TrainState:
     return state
 
 
-def _check(window: Window, step: int) -> Window:
+def _check(window: Window, step: int) -> None:
     bad = int(window.first_bad_step)
     if bad >= 0:
         raise DivergedError(
-            f"The loss or its gradient was not finite at step {bad + 1} (seen at step {step}). The "
-            "newest checkpoint is older and sound. Lower optimizer.learning_rate, lengthen "
-            "optimizer.warmup_steps, or set optimizer.clip_norm."
+            f"Loss, gradient or update was not finite at step {bad + 1} (seen at step {step}). The "
+            "checkpoints are older and sound. Start in another --workdir with a lower "
+            "optimizer.learning_rate, a longer optimizer.warmup_steps or an optimizer.clip_norm."
         )
-    return window
 
 
 def _figures(window: Window, learning_rate: float) -> dict[str, float]:

@@ -23,7 +23,7 @@ class Window:
       clips: clips seen, int32.
       replaced: unreadable records that other clips stood in for, int32.
       grad_norm: sum of the global gradient norms, float32.
-      first_bad_step: the first step after which loss or gradient was not finite, or -1, int32.
+      first_bad_step: the first step whose loss, gradient or update was not finite, or -1, int32.
     """
 
     steps: jax.Array

@@ -52,7 +52,7 @@ def make_train_step(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,
-            window=_add(state, batch, loss, logits, optax.tree.norm(gradients)),
+            window=_add(state, batch, loss, logits, gradients, updates),
         )
 
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
@@ -65,7 +65,7 @@ def make_train_step(
 
     def run(state: TrainState, batch: Mapping[str, jax.Array]) -> TrainState:
         with use_mesh(mesh):
-            return compiled(state, {name: batch[name] for name in ("video", "label", "replaced")})
+            return compiled(state, dict(batch))
 
     return run
 
@@ -75,11 +75,14 @@ def _add(
     batch: Mapping[str, jax.Array],
     loss: jax.Array,
     logits: jax.Array,
-    grad_norm: jax.Array,
+    gradients: optax.Updates,
+    updates: optax.Updates,
 ) -> Window:
     """The window with one more step in it."""
     window = state.window
-    finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    grad_norm = optax.tree.norm(gradients)
+    # The update too: it may overflow, and spoil the weights, where loss and gradient did not.
+    finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & jnp.isfinite(optax.tree.norm(updates))
     already_bad = window.first_bad_step >= 0
     return Window(
         steps=window.steps + 1,
