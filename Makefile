@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m vidtx.main --config=experiments/motions.py --workdir=runs/motions
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -190,7 +190,7 @@ def build_in_process(
             time.sleep(_POLL_SECONDS)
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
             process.wait()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}.")
@@ -208,12 +208,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--train_scenes", type=int, default=4000, help="two videos each")
     parser.add_argument("--test_scenes", type=int, default=500, help="two videos each")
     options = parser.parse_args(arguments)
-    build(
-        options.out,
-        train_scenes=options.train_scenes,
-        test_scenes=options.test_scenes,
-        made=_print_progress,
-    )
+    try:
+        build(
+            options.out,
+            train_scenes=options.train_scenes,
+            test_scenes=options.test_scenes,
+            made=_print_progress,
+        )
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     print(f"{NAME} is in {pathlib.Path(options.out, NAME)}.")
 
 

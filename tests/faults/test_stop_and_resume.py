@@ -103,7 +103,7 @@ def test_storage_that_refuses_a_checkpoint_stops_the_run_and_costs_nothing(
     wait_for_step(process, workdir, 4)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 4
-    code, error = finish(motions_dir, workdir, largest_file=40_000, **LONG)
+    code, error = finish(motions_dir, workdir, largest_file=150_000, **LONG)
     assert code == 7, error
     message = error.splitlines()[-1]
     assert f"could not be written to {workdir / 'checkpoints'}" in message
@@ -119,7 +119,7 @@ def test_stopped_while_the_data_set_is_made(tmp_path):
     wait_for_output(process, workdir, "videos made")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 4
-    message = (tmp_path / "run.err").read_text().splitlines()[-1]
+    message = (tmp_path / "run.err").read_text()
     assert "Stopped by SIGINT while the data set was made" in message
     assert "Traceback" not in message
     assert not motions.is_built(tmp_path / "data")

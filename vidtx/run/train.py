@@ -1,10 +1,12 @@
 """Training a run from its specification to its report."""
 
+import contextlib
 import os
 import pathlib
 
 from vidtx.checkpoints import CheckpointStore
 from vidtx.config import RunSpec
+from vidtx.errors import VidtxError
 from vidtx.evaluation import Evaluation
 from vidtx.reporting import MetricWriter, Progress, plot_curves, read_metrics
 from vidtx.run.data import data_errors_as_ours
@@ -108,8 +110,11 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
         missing = not (evaluated(step) and evaluation_is_written(folder, step))
         try:
             train(state, step, parts, when, evaluate_first=when.evaluates(step) and missing)
-        finally:
-            plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
+        except VidtxError:
+            # What a stopped run was like is worth a look; a full disk must not hide why it stopped.
+            with contextlib.suppress(OSError):
+                plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
+            raise
 
 
 def _first_state(setup: Setup) -> TrainState:
