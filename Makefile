@@ -1,5 +1,9 @@
-# make demo   from nothing to a model trained and judged on video
-# make test   from nothing to the whole test suite
+## make demo     from nothing to a model trained and judged on video
+## make test     from nothing to the whole test suite
+## make lint     ruff: rules and formatting
+## make format   mends what ruff can mend
+## make clean    deletes the environment; data/ and runs/ stay
+## PYTHON=…      the Python to use, such as make PYTHON=python3.12 demo
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +14,7 @@ INSTALLED := $(VENV)/installed-$(VERSION)
 .PHONY: demo test lint format clean help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^## //p' Makefile
 
 demo: $(INSTALLED)
 	$(BIN)/python -m vidtx.main --config=experiments/motions.py --workdir=runs/motions
@@ -30,8 +34,8 @@ format: $(INSTALLED)
 $(INSTALLED): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and f"vidtx needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[test]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs data build *.egg-info
+	rm -rf $(VENV) build *.egg-info

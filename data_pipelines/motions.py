@@ -15,6 +15,8 @@ import collections
 import concurrent.futures
 import contextlib
 import fcntl
+import hashlib
+import json
 import multiprocessing
 import os
 import pathlib
@@ -28,9 +30,11 @@ from collections.abc import Callable, Iterator
 
 import tensorflow_datasets as tfds
 
+from data_pipelines.digests import CONTENT_DIGESTS
 from data_pipelines.encode import INTRA, encode_mp4
+from data_pipelines.errors import DataError
 from data_pipelines.motions_render import CLASS_NAMES, PAIRS, draw_scene, render
-from data_pipelines.records import features
+from data_pipelines.records import describe, features, open_split
 
 __all__ = ["FPS", "FRAMES", "NAME", "SIZE", "Motions", "build", "build_in_process", "is_built"]
 
@@ -72,6 +76,7 @@ class Motions(tfds.core.GeneratorBasedBuilder):
             description=__doc__,
             features=features(CLASS_NAMES),
             supervised_keys=("video", "label"),
+            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
@@ -80,6 +85,7 @@ class Motions(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
         scenes = self._scenes[split]
+        digest = hashlib.sha256()
         jobs = [
             (split, start, min(start + _SCENES_A_JOB, scenes))
             for start in range(0, scenes, _SCENES_A_JOB)
@@ -89,8 +95,13 @@ class Motions(tfds.core.GeneratorBasedBuilder):
         workers = min(len(jobs), len(os.sched_getaffinity(0)))
         with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
             for videos in pool.map(_make_videos, jobs):
-                yield from videos
+                for key, video in videos:
+                    digest.update(json.dumps([key, video["label"]]).encode() + video["video"])
+                    yield key, video
                 self._made(len(videos))
+        # What the records hold; their bytes on disk differ from build to build.
+        contents = self.info.metadata.setdefault(CONTENT_DIGESTS, {})
+        contents[split] = digest.hexdigest()
 
 
 def _make_videos(job: tuple[str, int, int]) -> list[tuple[str, dict]]:
@@ -170,18 +181,27 @@ def _alone(data_dir: str | os.PathLike) -> Iterator[None]:
 
 
 def build_in_process(
-    data_dir: str | os.PathLike, between: Callable[[], None] = lambda: None
+    data_dir: str | os.PathLike,
+    between: Callable[[], None] = lambda: None,
+    *,
+    train_scenes: int = 4000,
+    test_scenes: int = 500,
 ) -> None:
     """Makes the data set in a process of its own, whose workers import what a build needs alone.
 
     Args:
       data_dir: the folder of all data sets.
       between: called now and then; what it raises stops the build.
+      train_scenes: scenes of the train split, each of which is two videos.
+      test_scenes: scenes of the test split.
 
     Raises:
       RuntimeError: the build failed; its own messages are on standard error.
     """
-    command = [sys.executable, "-m", __spec__.name, f"--out={os.fspath(data_dir)}"]
+    command = [
+        *(sys.executable, "-m", __spec__.name, f"--out={os.fspath(data_dir)}"),
+        *(f"--train_scenes={train_scenes}", f"--test_scenes={test_scenes}"),
+    ]
     # In a session of its own, so that Ctrl-C reaches this process alone.
     process = subprocess.Popen(command, start_new_session=True)
     try:
@@ -203,7 +223,11 @@ def is_built(data_dir: str | os.PathLike) -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.motions", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.motions",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", default="data", help="folder of all data sets (default: data)")
     parser.add_argument("--train_scenes", type=int, default=4000, help="two videos each")
     parser.add_argument("--test_scenes", type=int, default=500, help="two videos each")
@@ -217,7 +241,13 @@ def main(arguments: list[str] | None = None) -> None:
         )
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    print(f"{NAME} is in {pathlib.Path(options.out, NAME)}.")
+    try:
+        description = describe(NAME, options.out)
+        for split in description.splits:
+            open_split(NAME, split, options.out)
+    except DataError as error:
+        sys.exit(f"{NAME} was made before and is damaged: {error}")
+    print(f"{NAME} is in {pathlib.Path(options.out, NAME)}, fingerprint {description.fingerprint}.")
 
 
 def _print_progress(done: int, total: int) -> None:

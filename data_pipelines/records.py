@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
 
+from data_pipelines.digests import content_digests, sample_digest
 from data_pipelines.errors import (
     CorruptRecordError,
     DatasetDamagedError,
@@ -24,11 +25,13 @@ from data_pipelines.errors import (
     UnknownSplitError,
 )
 
-__all__ = ["DatasetDescription", "SplitSource", "describe", "features", "open_split"]
-
-# Of each shard, so many blocks of so many bytes go into the fingerprint.
-_SAMPLES = 8
-_SAMPLE_BYTES = 1 << 16
+__all__ = [
+    "DatasetDescription",
+    "SplitSource",
+    "describe",
+    "features",
+    "open_split",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,9 @@ class DatasetDescription:
         splits: Split name to number of examples.
         num_bytes: Size of all shard files together.
         fingerprint: Hexadecimal SHA-256 over name, version, class names, feature types, and every
-            split's shard lengths, shard file sizes and shard samples: eight blocks of 64 KiB,
+            split's shard lengths and digest of its content, where the build has left one in
+            ``metadata.json`` (TFDS may write the same records as other bytes). Otherwise shard
+            file sizes and shard samples instead of digests: eight blocks of 64 KiB,
             evenly spaced from the first to the last of each file. That covers shards of up to 512
             KiB wholly. In larger ones, a change that lies between the samples and moves nothing
             after it goes unnoticed here; if it is a bit error, reading the record fails.
@@ -162,22 +167,22 @@ def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
     builder = _builder(name, data_dir)
     info = builder.info
     class_names = tuple(info.features["label"].names)
-    shards = [
-        (split, length, path.stat().length, _sample(path))
-        for split, path, length in _shards(builder)
-    ]
+    shards = list(_shards(builder))
+    digests = content_digests(builder.data_path)
+    stored = digests or [(path.stat().length, sample_digest(path)) for _, path, _ in shards]
     # Not to_json(), which names TFDS classes and so may change from one TFDS to the next.
     types = {
         key: (feature.shape, np.dtype(feature.np_dtype).name)
         for key, feature in info.features.items()
     }
-    content = [info.name, str(info.version), class_names, types, shards]
+    lengths = [(split, length) for split, _, length in shards]
+    content = [info.name, str(info.version), class_names, types, lengths, stored]
     return DatasetDescription(
         name=info.name,
         version=str(info.version),
         class_names=class_names,
         splits={split: info.splits[split].num_examples for split in sorted(info.splits)},
-        num_bytes=sum(size for _, _, size, _ in shards),
+        num_bytes=sum(path.stat().length for _, path, _ in shards),
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
     )
 
@@ -238,7 +243,13 @@ def _build_command(base: str, data_dir: str | os.PathLike) -> str:
     """Says how a data set is built."""
     if base == "motions":
         return f"Build it with: python -m data_pipelines.motions --out={os.fspath(data_dir)}"
-    return "Build it from its videos, or point data_dir at the folder that holds it."
+    return "Build it from its videos, or point data.data_dir at the folder that holds it."
+
+
+def _rebuild(shard: epath.Path) -> str:
+    """Says how the data set of a shard is made anew."""
+    root = shard.parent.parent
+    return f"delete {shard.parent} and build it again: {_build_command(root.name, root.parent)}"
 
 
 def _shards(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, epath.Path, int]]:
@@ -249,7 +260,7 @@ def _shards(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, epath.Path
             if not path.exists():
                 raise DatasetDamagedError(
                     f"shard {path} is missing, with {length} records of split {split!r}; restore "
-                    "it from a copy or build the data set again."
+                    f"it from a copy, or {_rebuild(path)}"
                 )
             yield split, path, length
 
@@ -265,16 +276,5 @@ def _check_shard(path: epath.Path, length: int) -> None:
     if found != length:
         raise DatasetDamagedError(
             f"shard {path} should hold {length} records and holds: {found}; it was truncated or "
-            "replaced. Restore it from a copy or build the data set again."
+            f"replaced. Restore it from a copy, or {_rebuild(path)}"
         )
-
-
-def _sample(path: epath.Path) -> str:
-    """Returns a digest of evenly spaced blocks of a file."""
-    digest = hashlib.sha256()
-    last = max(0, path.stat().length - _SAMPLE_BYTES)
-    with path.open("rb") as file:
-        for offset in sorted({last * step // (_SAMPLES - 1) for step in range(_SAMPLES)}):
-            file.seek(offset)
-            digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()

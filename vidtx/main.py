@@ -31,9 +31,20 @@ _MACHINE = ("RESOURCE_EXHAUSTED", "Unable to initialize backend")
 
 def _parse(arguments: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
-    flags.DEFINE_string("config", None, "Path or name of the run's config.", flag_values=values)
+    flags.DEFINE_string(
+        "config",
+        None,
+        "Path or name of the run's config; --config.key=value changes an option of it.",
+        flag_values=values,
+    )
     flags.DEFINE_string("workdir", None, "The run directory.", flag_values=values)
-    flags.DEFINE_enum("mode", "train", _MODES, "What to do.", flag_values=values)
+    flags.DEFINE_enum(
+        "mode",
+        "train",
+        _MODES,
+        "Train, or evaluate the newest checkpoint again.",
+        flag_values=values,
+    )
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
     try:
         unexpected = values(["vidtx.main", *arguments])[1:]
@@ -79,7 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
     except VidtxError as error:
         return _fail(error)
     except KeyboardInterrupt:  # before or after the work that looks out for it
-        return _fail(StoppedError("Stopped."))
+        return _fail(
+            StoppedError("Stopped at once. The same command goes on from the newest checkpoint.")
+        )
     except OSError as error:
         if error.errno not in _STORAGE:
             raise

@@ -154,3 +154,21 @@ def test_the_command_builds_it_without_tensorflow(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "8 of 8 videos made" in result.stdout
+
+
+def test_builds_in_other_processes_have_the_same_fingerprint(tmp_path):
+    """Field order of a record is random in each process; its content is not."""
+    for name in ("first", "second"):
+        motions.build_in_process(tmp_path / name, train_scenes=4, test_scenes=4)
+    first, second = (describe(motions.NAME, tmp_path / name) for name in ("first", "second"))
+    assert first.fingerprint == second.fingerprint
+    motions.build(tmp_path / "other", train_scenes=8, test_scenes=4)
+    assert describe(motions.NAME, tmp_path / "other").fingerprint != first.fingerprint
+
+
+def test_a_damaged_build_is_told_by_the_command(tmp_path):
+    motions.build(tmp_path, train_scenes=4, test_scenes=4)
+    (shard,) = (tmp_path / "motions" / "1.0.0").glob("motions-train*")
+    shard.unlink()
+    with pytest.raises(SystemExit, match=r"damaged.*is missing.*delete .* and build it again"):
+        motions.main(["--out", str(tmp_path)])

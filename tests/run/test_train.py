@@ -71,7 +71,7 @@ def test_the_same_command_on_a_finished_run_changes_nothing(finished, motions_di
     command = arguments(motions_dir, finished, **{"train.steps": 10, "eval.every_steps": 5})
     assert main.main(command) == 0
     assert (finished / "metrics.jsonl").read_bytes() == before
-    assert "Going on after step 10" in capsys.readouterr().out
+    assert "Finished already, after step 10" in capsys.readouterr().out
 
 
 def test_eval_mode_finds_the_same_again_for_any_batch_size(finished, motions_dir, capsys):
@@ -172,3 +172,13 @@ def test_an_evaluation_whose_files_are_missing_is_repeated(motions_dir, tmp_path
     assert main.main(command) == 0
     assert (tmp_path / "run" / "report.html").exists()
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == lines
+
+
+def test_data_of_a_run_are_never_made_anew_in_another_place(
+    finished, motions_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    command = [f"--workdir={finished}", "--mode=eval", "--config.data.data_dir=data"]
+    assert main.main(command) == 2
+    assert f"--config.data.data_dir={motions_dir}" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()

@@ -12,7 +12,11 @@ from vidtx.models import SCHEMES, create_model
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m vidtx.analysis", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m vidtx.analysis",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", default="timesformer_b16")
     parser.add_argument("--classes", type=int, default=174, help="174 as in the paper's Table 1")
     parser.add_argument("--frames", type=int, default=8)

@@ -219,5 +219,6 @@ def _mismatches(saved: Any, abstract: Any) -> Iterator[str]:
 
 def _first_line(error: Exception) -> str:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = line.partition(" See full TensorStore details")[0]
     # Of a long one the end is told: there the storage layers put the cause.
     return line if len(line) <= _LONGEST_CAUSE else f"… {line[-_LONGEST_CAUSE:]}"

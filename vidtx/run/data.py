@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,9 +66,14 @@ class RunData:
 
     @classmethod
     def open(
-        cls, spec: RunSpec, mesh: Mesh, between: Callable[[], None] = lambda: None
+        cls,
+        spec: RunSpec,
+        mesh: Mesh,
+        *,
+        may_build: bool,
+        between: Callable[[], None] = lambda: None,
     ) -> "RunData":
-        """Finds the data set, and makes it first if it is the embedded one and absent.
+        """Finds the data set; with ``may_build``, makes the embedded one first if it is absent.
 
         While it is made, ``between`` is called now and then; it may raise to stop.
         """
@@ -77,7 +83,7 @@ class RunData:
                 description = describe(name, data_dir)
             except data_errors.DataError:
                 # Whole, or not there at all: what an interrupted build left is made anew.
-                if name != motions.NAME or motions.is_built(data_dir):
+                if not may_build or name != motions.NAME or motions.is_built(data_dir):
                     raise
                 motions.build_in_process(data_dir, between)
                 description = describe(name, data_dir)
@@ -122,5 +128,6 @@ class RunData:
         """The description as plain values, ready for JSON."""
         return {
             **dataclasses.asdict(self.description),
+            "data_dir": os.path.abspath(self.spec.data.data_dir),
             "class_names": list(self.description.class_names),
         }

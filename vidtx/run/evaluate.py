@@ -11,7 +11,7 @@ from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
 from vidtx.run.data import data_errors_as_ours
 from vidtx.run.pictures import describe_evaluation, write_evaluation
 from vidtx.run.setup import Setup, set_up
-from vidtx.run.workdir import check_same_data, check_same_run
+from vidtx.run.workdir import check_same_data, check_same_run, data_of_run_named
 from vidtx.training import StopSignal, TrainState
 
 
@@ -72,9 +72,11 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
     if not (folder / "checkpoints").is_dir():
         raise CheckpointError(f"{workdir} holds no checkpoints. Train first, with --mode=train.")
     with StopSignal() as stop:
-        setup = set_up(spec, stop)
+        with data_of_run_named(folder):
+            setup = set_up(spec, stop, may_build=False)
         check_same_data(folder, setup.data.to_dict())
-        with CheckpointStore(folder, read_only=True) as store:
+        notes: list[str] = []
+        with CheckpointStore(folder, read_only=True, note=notes.append) as store:
             restored = store.restore_newest(setup.abstract)
         if restored is None:
             raise CheckpointError(
@@ -85,4 +87,7 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
         evaluation = make_evaluator(setup, stop)(step, state)
     write_evaluation(setup, folder, evaluation)
     print(describe_evaluation(setup, evaluation))
+    print(f"Report: {folder / 'report.html'}")
+    for note in notes:
+        print(f"NOTE: {note} What is above is the state after step {step}.")
     return evaluation

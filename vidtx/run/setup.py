@@ -116,8 +116,8 @@ def _model(spec: RunSpec, num_classes: int) -> TimeSformer:
     )
 
 
-def set_up(spec: RunSpec, stop: StopSignal) -> Setup:
-    """The parts of a run; makes the embedded data set if it is asked for and absent.
+def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
+    """The parts of a run; with ``may_build``, makes the embedded data set if it is absent.
 
     Raises:
       StoppedError: a signal came while the data set was made.
@@ -133,7 +133,7 @@ def set_up(spec: RunSpec, stop: StopSignal) -> Setup:
                 "it anew."
             )
 
-    data = RunData.open(spec, mesh, stop_if_asked)
+    data = RunData.open(spec, mesh, may_build=may_build, between=stop_if_asked)
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
     model = _model(spec, num_classes=len(data.description.class_names))

@@ -18,7 +18,7 @@ from vidtx.run.pictures import (
     write_evaluation,
 )
 from vidtx.run.setup import Setup, set_up, summary
-from vidtx.run.workdir import check_free, claim
+from vidtx.run.workdir import check_free, claim, data_of_run_named
 from vidtx.sharding import place_batch
 from vidtx.training import (
     Parts,
@@ -50,8 +50,9 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
       MachineError: a checkpoint could not be written.
     """
     with StopSignal() as stop:
-        check_free(workdir, spec)
-        setup = set_up(spec, stop)
+        new = not (check_free(workdir, spec) / "dataset.json").exists()
+        with data_of_run_named(workdir):
+            setup = set_up(spec, stop, may_build=new)
         folder = claim(workdir, spec, setup.data.to_dict())
         print(summary(setup), flush=True)
         draw_contact_sheet(setup, folder)
@@ -63,6 +64,9 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
 def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: StopSignal) -> None:
     spec = setup.spec
     step, state = store.restore_newest(setup.abstract) or (0, _first_state(setup))
+    if step == setup.total_steps and evaluation_is_written(folder, step):
+        print(f"Finished already, after step {step}. Its report is left as it is.")
+        return
     when = Schedule(
         total=setup.total_steps,
         log=spec.train.log_every_steps,

@@ -5,10 +5,11 @@
 ``contact_sheet.png``, ``report.html``.
 """
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vidtx.config import RunSpec, differences, to_dict
@@ -90,6 +91,22 @@ def check_same_run(folder: pathlib.Path, spec: RunSpec) -> None:
             f"Give another --workdir, or the config that this run was started with ({path}). "
             "Nothing was changed."
         )
+
+
+@contextlib.contextmanager
+def data_of_run_named(workdir: str | os.PathLike) -> Iterator[None]:
+    """Adds to an error about absent data where the run in ``workdir`` had them."""
+    try:
+        yield
+    except ConfigError as error:
+        path = pathlib.Path(workdir) / "dataset.json"
+        if not path.exists():
+            raise
+        place = _read(path).get("data_dir")
+        raise ConfigError(
+            f"{error}\nThe run in {workdir} was trained on the data in {place}: give "
+            f"--config.data.data_dir={place}"
+        ) from error
 
 
 def check_same_data(folder: pathlib.Path, data: Mapping[str, Any]) -> None:

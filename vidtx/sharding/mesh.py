@@ -43,7 +43,8 @@ def make_mesh(spec: MeshSpec) -> Mesh:
         raise ConfigError(
             f"mesh is {lengths}, whose fixed axes hold {fixed} devices, but there are {devices}: "
             f"{'it must divide them' if free else 'the two must be equal'}. "
-            "Set mesh.data=-1 to take the devices that are left."
+            "Lower mesh.fsdp, or simulate devices with "
+            "XLA_FLAGS=--xla_force_host_platform_device_count=8."
         )
     for name in free:
         lengths[name] = devices // fixed

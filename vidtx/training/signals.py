@@ -1,7 +1,13 @@
 """Stopping when asked to: SIGTERM from a scheduler, Ctrl-C from a person."""
 
+import os
 import signal
 from types import FrameType
+
+_NOTED = (
+    "\n{}: stopping as soon as this step is done and saved. "
+    "A second one stops at once and loses the steps since the last checkpoint.\n"
+)
 
 
 class StopSignal:
@@ -29,6 +35,8 @@ class StopSignal:
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = signal.Signals(number).name
         self._restore()
+        # The plain system call: a print may be under way in what the signal has interrupted.
+        os.write(2, _NOTED.format(self.received).encode())
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
