@@ -210,3 +210,10 @@ def test_what_goes_wrong_with_data_leaves_the_state_saved():
             machine().state(), Schedule(6, log=9, save=9, evaluate=None), batches=batches()
         )
     assert caught.value.happened == [("save", 2)]
+
+
+def test_a_step_takes_the_memory_of_the_state_that_it_is_given():
+    state = machine().state()
+    after = machine().step(state, place_batch(batch(0), machine().mesh))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.params, state.opt_state)))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
