@@ -40,11 +40,11 @@ def make_mesh(spec: MeshSpec) -> Mesh:
     fixed = int(np.prod([length for length in lengths.values() if length != -1]))
     free = [name for name, length in lengths.items() if length == -1]
     if (devices % fixed) if free else (devices != fixed):
+        cure = "Lower mesh.fsdp" if spec.data == -1 else "Set mesh.data=-1 to take what is left"
         raise ConfigError(
             f"mesh is {lengths}, whose fixed axes hold {fixed} devices, but there are {devices}: "
-            f"{'it must divide them' if free else 'the two must be equal'}. "
-            "Lower mesh.fsdp, or simulate devices with "
-            "XLA_FLAGS=--xla_force_host_platform_device_count=8."
+            f"{'it must divide them' if free else 'the two must be equal'}. {cure}, or simulate "
+            "devices with XLA_FLAGS=--xla_force_host_platform_device_count=8."
         )
     for name in free:
         lengths[name] = devices // fixed
