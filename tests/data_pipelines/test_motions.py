@@ -32,7 +32,7 @@ def videos(data_dir, split):
 
 
 @pytest.fixture(scope="module")
-def test_videos(motions_dir):
+def decoded_videos(motions_dir):
     return videos(motions_dir, "test")
 
 
@@ -44,17 +44,17 @@ def test_a_record_says_what_its_video_is(motions_dir):
     assert record["fps"] == motions.FPS
 
 
-def test_every_scene_is_stored_under_both_classes_of_a_pair(test_videos):
-    for scene, label in test_videos:
-        assert (scene, OPPOSITE[label]) in test_videos
-    counts = collections.Counter(label for _, label in test_videos)
+def test_every_scene_is_stored_under_both_classes_of_a_pair(decoded_videos):
+    for scene, label in decoded_videos:
+        assert (scene, OPPOSITE[label]) in decoded_videos
+    counts = collections.Counter(label for _, label in decoded_videos)
     assert set(counts) == set(CLASS_NAMES)
     assert len(set(counts.values())) == 1
 
 
-def test_opposites_are_exact_reversals_after_the_codec(test_videos):
-    for (scene, label), frames in test_videos.items():
-        np.testing.assert_array_equal(frames, test_videos[scene, OPPOSITE[label]][::-1])
+def test_opposites_are_exact_reversals_after_the_codec(decoded_videos):
+    for (scene, label), frames in decoded_videos.items():
+        np.testing.assert_array_equal(frames, decoded_videos[scene, OPPOSITE[label]][::-1])
         assert not np.array_equal(frames, frames[::-1])
 
 
@@ -71,9 +71,9 @@ def test_the_clips_that_are_judged_are_exact_reversals_too(motions_dir):
         np.testing.assert_array_equal(clip, clips[scene, OPPOSITE[label]][::-1])
 
 
-def test_no_frame_is_in_two_splits_or_two_scenes(motions_dir, test_videos):
+def test_no_frame_is_in_two_splits_or_two_scenes(motions_dir, decoded_videos):
     owners = collections.defaultdict(set)
-    splits = {"test": test_videos, "train": videos(motions_dir, "train")}
+    splits = {"test": decoded_videos, "train": videos(motions_dir, "train")}
     for split, found in splits.items():
         for (scene, _), frames in found.items():
             for frame in frames:

@@ -14,7 +14,7 @@ OPPOSITE = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
 
 
 @pytest.fixture(scope="module")
-def test_clips(motions_dir):
+def evaluated_clips(motions_dir):
     """Clips of the test split as they are judged, with (scene, class) of each."""
     spec = ClipSpec(frames=8, stride=2, crop=(32, 32), short_side=(32, 32), eval_short_side=32)
     source = open_split("motions", "test", motions_dir)
@@ -24,9 +24,9 @@ def test_clips(motions_dir):
     return normalize(batch["video"][:, 0], (0.45,) * 3, (0.225,) * 3), names
 
 
-def logits_of_opposites(scheme, seed, test_clips):
+def logits_of_opposites(scheme, seed, evaluated_clips):
     """Logits of each clip, and of its scene played the other way round."""
-    clips, names = test_clips
+    clips, names = evaluated_clips
     model = vidtx.create_model(
         "timesformer_ti8",
         scheme=scheme,
@@ -50,14 +50,14 @@ def logits_of_opposites(scheme, seed, test_clips):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_space_only_gives_opposites_the_same_answer(seed, test_clips):
-    logits, opposites, labels = logits_of_opposites("space", seed, test_clips)
+def test_space_only_gives_opposites_the_same_answer(seed, evaluated_clips):
+    logits, opposites, labels = logits_of_opposites("space", seed, evaluated_clips)
     np.testing.assert_allclose(logits, opposites, rtol=0, atol=2e-5)
     assert np.ptp(logits, axis=0).max() > 0.1  # while it does tell scenes apart
     assert (logits.argmax(axis=1) == labels).mean() <= 0.5
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES.keys() - {"space"}))
-def test_every_other_scheme_gives_them_different_answers(scheme, test_clips):
-    logits, opposites, _ = logits_of_opposites(scheme, 0, test_clips)
+def test_every_other_scheme_gives_them_different_answers(scheme, evaluated_clips):
+    logits, opposites, _ = logits_of_opposites(scheme, 0, evaluated_clips)
     assert np.abs(logits - opposites).max(axis=1).min() > 1e-2

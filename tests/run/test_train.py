@@ -182,3 +182,16 @@ def test_data_of_a_run_are_never_made_anew_in_another_place(
     assert main.main(command) == 2
     assert f"--config.data.data_dir={motions_dir}" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_damaged_metrics_are_named_and_left_alone(motions_dir, tmp_path, capsys):
+    command = arguments(motions_dir, tmp_path / "run")
+    assert main.main(command) == 0
+    path = tmp_path / "run" / "metrics.jsonl"
+    damaged = b"rubbish\n" + path.read_bytes()
+    path.write_bytes(damaged)
+    assert main.main(command) == 2
+    message = capsys.readouterr().err
+    assert str(path) in message
+    assert "line 1" in message
+    assert path.read_bytes() == damaged

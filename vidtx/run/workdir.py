@@ -14,6 +14,7 @@ from typing import Any
 
 from vidtx.config import RunSpec, differences, to_dict
 from vidtx.errors import ConfigError
+from vidtx.reporting import read_metrics
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
@@ -51,6 +52,12 @@ def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) ->
     """
     folder = check_free(workdir, spec)
     check_same_data(folder, data)
+    metrics = folder / "metrics.jsonl"
+    if metrics.exists():
+        try:
+            read_metrics(metrics)
+        except ValueError as error:
+            raise ConfigError(f"{error} Restore it from a copy, or delete it.") from error
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", to_dict(spec))
     write_json(folder / "dataset.json", data)
