@@ -6,7 +6,7 @@ code      meaning
 0         done
 1         a bug, with its stack trace
 2         wrong use or config
-3         diverged: loss or gradient is not finite
+3         diverged: loss, gradient or update is not finite
 4         stopped by a signal; the same command resumes
 5         data below the allowed quality, or some inputs failed
 6         no usable checkpoint
@@ -30,7 +30,7 @@ class ConfigError(VidtxError):
 
 
 class DivergedError(VidtxError):
-    """The loss or the gradient stopped being finite."""
+    """The loss, the gradient or the update stopped being finite."""
 
     exit_code = 3
 

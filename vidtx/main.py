@@ -49,7 +49,7 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
     try:
         unexpected = values(["vidtx.main", *arguments])[1:]
     except flags.Error as error:
-        raise ConfigError(f"{str(error).rstrip('.')}. See --help.") from error
+        raise ConfigError(f"{str(error).rstrip('.? ')}. See --help.") from error
     if unexpected:
         raise ConfigError(
             f"Unexpected argument {unexpected[0]!r}; options begin with --. See --help."

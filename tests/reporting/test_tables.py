@@ -1,10 +1,7 @@
-import io
-
 import numpy as np
 import pytest
-from rich.console import Console
 
-from vidtx.reporting import confused_pairs, format_table, per_class_table, rich_table
+from vidtx.reporting import confused_pairs, format_table, per_class_table
 
 
 def test_plain_tables_are_aligned_with_numbers_to_the_right():
@@ -51,15 +48,6 @@ def test_rows_of_another_length_are_refused():
 def test_unknown_styles_are_refused():
     with pytest.raises(ValueError, match="style='html'"):
         format_table([], ["a"], style="html")
-
-
-def test_rich_tables_print_square_brackets_as_they_are():
-    stream = io.StringIO()
-    Console(file=stream, width=60).print(
-        rich_table([("[red]a[/red]", 1)], ["[x]", "n"], title="[t]")
-    )
-    for text in ("[red]a[/red]", "[x]", "[t]"):
-        assert text in stream.getvalue()
 
 
 def test_classes_are_listed_with_their_mean():

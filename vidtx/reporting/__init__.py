@@ -13,7 +13,6 @@ from vidtx.reporting.tables import (
     per_class_rows,
     per_class_table,
     percent,
-    rich_table,
 )
 
 __all__ = [
@@ -28,6 +27,5 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "read_metrics",
-    "rich_table",
     "write_report",
 ]

@@ -6,10 +6,7 @@ from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
-from rich import box
 from rich.cells import cell_len
-from rich.table import Table
-from rich.text import Text
 
 Style = Literal["plain", "markdown"]
 MISSING = "-"
@@ -58,32 +55,6 @@ def format_table(
         return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
     rule = ["─" * width for width in widths]
     return "\n".join("  ".join(line).rstrip() for line in [lines[0], rule, *lines[1:]])
-
-
-def rich_table(
-    rows: Iterable[Sequence[object]], headers: Sequence[str], *, title: str | None = None
-) -> Table:
-    """Builds the same table for a rich console, which wraps it to the terminal's width.
-
-    Args:
-      rows: The cells, as for `format_table`.
-      headers: One name a column.
-      title: A line above the table.
-
-    Returns:
-      The table, to be given to `rich.print`.
-
-    Raises:
-      ValueError: If a row has not as many cells as there are headers.
-    """
-    cells, right = _layout(rows, headers)
-    # `Text`, because rich takes square brackets in a plain string for markup.
-    table = Table(title=None if title is None else Text(title), box=box.SIMPLE_HEAD)
-    for header, at_right in zip(headers, right, strict=True):
-        table.add_column(Text(header), justify="right" if at_right else "left", no_wrap=at_right)
-    for row in cells:
-        table.add_row(*map(Text, row))
-    return table
 
 
 def per_class_table(

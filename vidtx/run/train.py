@@ -44,7 +44,7 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
     Raises:
       ConfigError: the specification is impossible, or the directory another run's.
       DataQualityError: the data are damaged, or too many videos are unreadable.
-      DivergedError: loss or gradient stopped being finite.
+      DivergedError: loss, gradient or update stopped being finite.
       StoppedError: a signal came; the state is saved.
       CheckpointError: there are checkpoints, but none can be read.
       MachineError: a checkpoint could not be written.
@@ -119,6 +119,7 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
             with contextlib.suppress(OSError):
                 plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
             raise
+        progress.note(f"{progress.summary()}.")
 
 
 def _first_state(setup: Setup) -> TrainState:
