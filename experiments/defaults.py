@@ -39,6 +39,7 @@ def defaults() -> ConfigDict:
     data.eval_short_side = 224
     data.short_videos = "repeat_last"  # or loop
     data.flip = True  # left to right, half of the training clips; False where classes tell sides
+    data.multi_label = False  # any number of classes a video; trains a yes or no for each
     data.mean = (0.45, 0.45, 0.45)  # (pixels / 255 - mean) / std
     data.std = (0.225, 0.225, 0.225)
     data.max_bad = 0.01  # highest share of unreadable videos
@@ -46,37 +47,65 @@ def defaults() -> ConfigDict:
 
     config.train = train = ConfigDict()
     train.global_batch = 64  # clips of a step over all devices
-    train.steps = placeholder(int)  # exactly one of steps and epochs
-    train.epochs = placeholder(float)
+    train.accumulate = (
+        1  # parts that a step takes its batch in, one after the other, to save memory
+    )
+    train.steps = placeholder(int)  # exactly one of steps, epochs and examples
+    train.epochs = placeholder(float)  # passes over the training split
+    train.examples = placeholder(int)  # clips
     train.label_smoothing = 0.0
+    train.mixup = 0.0  # alpha of Beta(alpha, alpha), the share of each clip of two; 0: no mixup
+    train.cutmix = 0.0  # alpha; 0: no cutmix. With both, every pair of clips draws one of the two
+    train.ema_decay = placeholder(float)  # of averaged weights, which are then what is judged
+    train.init_from = placeholder(str)  # a run directory, whose weights this run begins with
     train.log_every_steps = 50
 
     config.optimizer = optimizer = ConfigDict()
     optimizer.name = "sgd"  # sgd (Nesterov) or adamw
     optimizer.learning_rate = 0.005
     optimizer.schedule = "step"  # step, cosine, constant; each after the warm-up
-    optimizer.warmup_steps = 0
+    optimizer.warmup_steps = 0  # exactly one of steps, epochs and examples
+    optimizer.warmup_epochs = placeholder(float)
+    optimizer.warmup_examples = placeholder(int)
     optimizer.decay_at = (11 / 15, 14 / 15)  # step: shares of the run at which the rate drops
     optimizer.decay_factor = 0.1  # step: what it is multiplied with there
     optimizer.momentum = 0.9  # sgd
     optimizer.b1 = 0.9  # adamw
     optimizer.b2 = 0.999  # adamw
     optimizer.weight_decay = 1e-4  # sgd: into the gradient (L2); adamw: decoupled
-    optimizer.weight_decay_on = "all"  # all parameters, or kernels alone
+    optimizer.weight_decay_on = "all"  # all parameters, no_1d (no biases, no norms), or kernels
     optimizer.clip_norm = placeholder(float)  # of the global gradient norm
+    optimizer.layer_decay = 1.0  # factor of the learning rate from each block to the one below it
+    optimizer.freeze = ()  # patterns of parameters that stay as they are
+    optimizer.groups = ()  # (pattern, factor of the learning rate, factor of the weight decay)
 
     config.eval = evaluation = ConfigDict()
     evaluation.global_batch = 16  # videos of a step; each has temporal_views × spatial_crops clips
-    evaluation.every_steps = placeholder(int)  # None: after the last step only
+    evaluation.every_steps = placeholder(int)  # at most one of the three; none: at the end only
+    evaluation.every_epochs = placeholder(float)
+    evaluation.every_examples = placeholder(int)
     evaluation.temporal_views = 1  # one is the middle of the video
     evaluation.spatial_crops = 3  # 1 (centre) or 3 (along the longer side)
     evaluation.average = "softmax"  # of a video's views; logits reproduces the authors' code
+    evaluation.state = "newest"  # with --mode=eval: the newest state, or the best that is kept
 
     config.checkpoint = checkpoint = ConfigDict()
-    checkpoint.every_steps = 500
-    checkpoint.keep = 2
+    checkpoint.every_steps = 500  # exactly one of steps, epochs and examples
+    checkpoint.every_epochs = placeholder(float)
+    checkpoint.every_examples = placeholder(int)
+    checkpoint.keep = 2  # the newest so many
+    checkpoint.keep_every_steps = placeholder(int)  # and for ever those of multiples of it
+    checkpoint.keep_best = 0  # and the so many best of those that were judged, in best/
 
     config.mesh = mesh = ConfigDict()
     mesh.data = -1  # the devices that are left
     mesh.fsdp = 1  # devices that split the weights
+
+    config.profile = profile = ConfigDict()
+    profile.first_step = placeholder(int)  # the first step that is traced; None: no trace
+    profile.steps = 5  # steps of the trace, which profile/ then holds
+
+    config.debug = debug = ConfigDict()
+    debug.check_nans = False  # stop in the operation that makes the first NaN; slow
+    debug.one_batch = False  # every step takes batch 0: a sound model learns it by heart
     return config

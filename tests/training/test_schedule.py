@@ -16,19 +16,19 @@ def options(**changes):
     return dataclasses.replace(resolve(config).optimizer, **changes)
 
 
-def rates(total, **changes):
+def rates(total, warmup=0, **changes):
     """Learning rate of each step of a run, and of the one after."""
-    schedule = make_schedule(options(learning_rate=0.8, **changes), total)
+    schedule = make_schedule(options(learning_rate=0.8, **changes), total, warmup)
     return np.array([float(schedule(step)) for step in range(total + 1)])
 
 
 def test_a_constant_rate_after_a_linear_warm_up():
-    found = rates(6, schedule="constant", warmup_steps=4)
+    found = rates(6, schedule="constant", warmup=4)
     np.testing.assert_allclose(found, [0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.8], rtol=1e-6)
 
 
 def test_a_cosine_ends_at_zero():
-    found = rates(8, schedule="cosine", warmup_steps=4)
+    found = rates(8, schedule="cosine", warmup=4)
     down = 0.8 * (1 + np.cos(np.pi * np.arange(5) / 4)) / 2
     np.testing.assert_allclose(found, [0.0, 0.2, 0.4, 0.6, *down], atol=1e-7)
     assert found[-1] == pytest.approx(0.0, abs=1e-8)
@@ -43,7 +43,7 @@ def test_a_cosine_without_warm_up_starts_at_the_top():
 @pytest.mark.parametrize(("total", "first", "second"), [(15, 11, 14), (1000, 733, 933)])
 @pytest.mark.parametrize("warmup", [0, 5])
 def test_steps_drop_at_the_epochs_of_the_paper(total, first, second, warmup):
-    found = rates(total, schedule="step", warmup_steps=warmup)
+    found = rates(total, schedule="step", warmup=warmup)
     expected = np.full(total + 1, 0.8)
     expected[:warmup] = 0.8 * np.arange(warmup) / max(warmup, 1)
     expected[first:] = 0.08

@@ -1,26 +1,29 @@
 """Configs: found by path or name, resolved into frozen specifications, checked all at once."""
 
+from vidtx.config.checks import Duration
 from vidtx.config.flags import change, is_option
 from vidtx.config.load import experiments, find_config, load_config
 from vidtx.config.resolve import differences, resolve, to_dict
-from vidtx.config.specs import (
+from vidtx.config.specs import DataSpec, MeshSpec, ModelSpec, RunSpec
+from vidtx.config.training_specs import (
     CheckpointSpec,
-    DataSpec,
+    DebugSpec,
     EvalSpec,
-    MeshSpec,
-    ModelSpec,
     OptimizerSpec,
-    RunSpec,
+    ProfileSpec,
     TrainSpec,
 )
 
 __all__ = [
     "CheckpointSpec",
     "DataSpec",
+    "DebugSpec",
+    "Duration",
     "EvalSpec",
     "MeshSpec",
     "ModelSpec",
     "OptimizerSpec",
+    "ProfileSpec",
     "RunSpec",
     "TrainSpec",
     "change",

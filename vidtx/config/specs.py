@@ -8,20 +8,15 @@ into the other. Each specification lists its own problems, so that all are repor
 import dataclasses
 from collections.abc import Callable, Iterator
 
-
-def _below(name: str, value: float, low: float) -> Iterator[str]:
-    if value < low:
-        yield f"{name} is {value}; it must be at least {low}."
-
-
-def _outside(name: str, value: float, low: float, high: float) -> Iterator[str]:
-    if not low <= value < high:
-        yield f"{name} is {value}; it must lie in [{low}, {high})."
-
-
-def _other(name: str, value: str, choices: tuple[str, ...]) -> Iterator[str]:
-    if value not in choices:
-        yield f"{name} is {value!r}; it must be one of {', '.join(choices)}."
+from vidtx.config.checks import below
+from vidtx.config.training_specs import (
+    CheckpointSpec,
+    DebugSpec,
+    EvalSpec,
+    OptimizerSpec,
+    ProfileSpec,
+    TrainSpec,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +51,7 @@ class DataSpec:
     eval_short_side: int
     short_videos: str
     flip: bool
+    multi_label: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     max_bad: float
@@ -63,109 +59,11 @@ class DataSpec:
 
     def problems(self) -> Iterator[str]:
         """What is impossible about the values, a sentence each."""
-        yield from _below("data.threads", self.threads, 1)
+        yield from below("data.threads", self.threads, 1)
         if not 0.0 <= self.max_bad <= 1.0:
             yield f"data.max_bad is {self.max_bad}; it is a share and must lie in [0, 1]."
         if min(self.std) <= 0.0:
             yield f"data.std is {self.std}; every channel's must be above 0."
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainSpec:
-    """How long, and on how much at a time."""
-
-    global_batch: int
-    steps: int | None
-    epochs: float | None
-    label_smoothing: float
-    log_every_steps: int
-
-    def problems(self) -> Iterator[str]:
-        """What is impossible about the values, a sentence each."""
-        yield from _below("train.global_batch", self.global_batch, 1)
-        yield from _below("train.log_every_steps", self.log_every_steps, 1)
-        yield from _outside("train.label_smoothing", self.label_smoothing, 0.0, 1.0)
-        if (self.steps is None) == (self.epochs is None):
-            yield (
-                f"train.steps is {self.steps} and train.epochs is {self.epochs}; exactly one of "
-                "the two must be given, the other None."
-            )
-        if self.steps is not None:
-            yield from _below("train.steps", self.steps, 1)
-        if self.epochs is not None and not self.epochs > 0:
-            yield f"train.epochs is {self.epochs}; it must be above 0."
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerSpec:
-    """The optimiser and its learning-rate schedule."""
-
-    name: str
-    learning_rate: float
-    schedule: str
-    warmup_steps: int
-    decay_at: tuple[float, ...]
-    decay_factor: float
-    momentum: float
-    b1: float
-    b2: float
-    weight_decay: float
-    weight_decay_on: str
-    clip_norm: float | None
-
-    def problems(self) -> Iterator[str]:
-        """What is impossible about the values, a sentence each."""
-        yield from _other("optimizer.name", self.name, ("sgd", "adamw"))
-        yield from _other("optimizer.schedule", self.schedule, ("step", "cosine", "constant"))
-        yield from _other("optimizer.weight_decay_on", self.weight_decay_on, ("all", "kernels"))
-        if not self.learning_rate > 0:
-            yield f"optimizer.learning_rate is {self.learning_rate}; it must be above 0."
-        yield from _below("optimizer.warmup_steps", self.warmup_steps, 0)
-        yield from _below("optimizer.weight_decay", self.weight_decay, 0)
-        for name in ("momentum", "b1", "b2"):
-            yield from _outside(f"optimizer.{name}", getattr(self, name), 0.0, 1.0)
-        if any(not 0 < at < 1 for at in self.decay_at) or sorted(self.decay_at) != list(
-            self.decay_at
-        ):
-            yield (
-                f"optimizer.decay_at is {self.decay_at}; it must hold ascending shares of the run, "
-                "each in (0, 1)."
-            )
-        if not 0 < self.decay_factor <= 1:
-            yield f"optimizer.decay_factor is {self.decay_factor}; it must lie in (0, 1]."
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            yield f"optimizer.clip_norm is {self.clip_norm}; it must be above 0, or None."
-
-
-@dataclasses.dataclass(frozen=True)
-class EvalSpec:
-    """How a model is judged."""
-
-    global_batch: int
-    every_steps: int | None
-    temporal_views: int
-    spatial_crops: int
-    average: str
-
-    def problems(self) -> Iterator[str]:
-        """What is impossible about the values, a sentence each."""
-        yield from _below("eval.global_batch", self.global_batch, 1)
-        if self.every_steps is not None:
-            yield from _below("eval.every_steps", self.every_steps, 1)
-        yield from _other("eval.average", self.average, ("softmax", "logits"))
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointSpec:
-    """How often the state is saved, and how many saves are kept."""
-
-    every_steps: int
-    keep: int
-
-    def problems(self) -> Iterator[str]:
-        """What is impossible about the values, a sentence each."""
-        yield from _below("checkpoint.every_steps", self.every_steps, 1)
-        yield from _below("checkpoint.keep", self.keep, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,20 +96,40 @@ class RunSpec:
     eval: EvalSpec
     checkpoint: CheckpointSpec
     mesh: MeshSpec
+    profile: ProfileSpec
+    debug: DebugSpec
 
     def problems(self) -> list[Callable[[], Iterator[str]]]:
         """For the run and each of its parts, what lists the problems of its values."""
-        parts = (self.data, self.train, self.optimizer, self.eval, self.checkpoint, self.mesh)
+        parts = (
+            self.data,
+            self.train,
+            self.optimizer,
+            self.eval,
+            self.checkpoint,
+            self.mesh,
+            self.profile,
+        )
         return [self._own_problems, *(part.problems for part in parts if part is not None)]
 
     def _own_problems(self) -> Iterator[str]:
         if not 0 <= self.seed < 2**32:
             yield f"seed is {self.seed}; it must lie in [0, 2**32)."
         steps, warmup = self.train.steps, self.optimizer.warmup_steps
-        if steps is not None and 0 < steps <= warmup:
+        if steps is not None and warmup is not None and 0 < steps <= warmup:
             yield (
                 f"optimizer.warmup_steps is {warmup}, but the run has only {steps} steps; it must "
                 "be less."
+            )
+        batch, parts = self.train.global_batch, self.train.accumulate
+        if parts >= 1 and batch % parts:
+            yield (
+                f"train.global_batch is {batch}; it must be a multiple of train.accumulate {parts}."
+            )
+        if self.data.multi_label and self.train.label_smoothing:
+            yield (
+                f"train.label_smoothing is {self.train.label_smoothing}, but data.multi_label "
+                "trains a yes or no for each class; set it to 0."
             )
 
 
@@ -227,13 +145,23 @@ MAY_CHANGE = frozenset(
         "data.eval_short_side",
         "eval.global_batch",
         "eval.every_steps",
+        "eval.every_epochs",
+        "eval.every_examples",
         "eval.temporal_views",
         "eval.spatial_crops",
         "eval.average",
+        "eval.state",
         "train.log_every_steps",
         "checkpoint.every_steps",
+        "checkpoint.every_epochs",
+        "checkpoint.every_examples",
         "checkpoint.keep",
+        "checkpoint.keep_every_steps",
+        "checkpoint.keep_best",
         "mesh.data",
         "mesh.fsdp",
+        "profile.first_step",
+        "profile.steps",
+        "debug.check_nans",
     }
 )

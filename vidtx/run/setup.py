@@ -9,12 +9,19 @@ import optax
 from jax.sharding import Mesh
 
 from data_pipelines.records import SplitSource
-from vidtx.config import RunSpec
+from vidtx.config import Duration, RunSpec
 from vidtx.errors import ConfigError, StoppedError
 from vidtx.models import TimeSformer, create_model
 from vidtx.run.data import RunData, clip_spec
 from vidtx.sharding import make_mesh
-from vidtx.training import StopSignal, TrainState, abstract_state, make_optimizer, make_schedule
+from vidtx.training import (
+    Schedule,
+    StopSignal,
+    TrainState,
+    abstract_state,
+    make_optimizer,
+    make_schedule,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Setup:
       train_source: records of the train split.
       eval_source: records of the split that the run is judged on.
       model: the model, with as many classes as the data set.
-      total_steps: length of the run.
+      when: what the loop does at which step.
       schedule: learning rate against step.
       optimizer: the update rule.
       abstract: shapes and places of the train state.
@@ -40,7 +47,7 @@ class Setup:
     train_source: SplitSource
     eval_source: SplitSource
     model: TimeSformer
-    total_steps: int
+    when: Schedule
     schedule: optax.Schedule
     optimizer: optax.GradientTransformation
     abstract: TrainState
@@ -137,8 +144,8 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
     model = _model(spec, num_classes=len(data.description.class_names))
-    total_steps = _total_steps(spec, len(train_source))
-    schedule = make_schedule(spec.optimizer, total_steps)
+    when, warmup = _schedule_of_run(spec, len(train_source))
+    schedule = make_schedule(spec.optimizer, when.total, warmup)
     optimizer = make_optimizer(spec.optimizer, schedule)
     return Setup(
         spec=spec,
@@ -147,29 +154,41 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
         train_source=train_source,
         eval_source=eval_source,
         model=model,
-        total_steps=total_steps,
+        when=when,
         schedule=schedule,
         optimizer=optimizer,
         abstract=abstract_state(model, optimizer, mesh),
     )
 
 
-def _total_steps(spec: RunSpec, train_examples: int) -> int:
-    steps = spec.train.steps
-    if steps is None:
-        steps = round(spec.train.epochs * train_examples / spec.train.global_batch)
-        if steps < 1:
-            raise ConfigError(
-                f"train.epochs is {spec.train.epochs}, which over {train_examples} videos makes "
-                f"no batch of train.global_batch {spec.train.global_batch}. Raise the one or lower "
-                "the other."
-            )
-    if spec.optimizer.warmup_steps >= steps:
+def _schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]:
+    """What happens at which step, and the steps of the warm-up."""
+    batch = spec.train.global_batch
+
+    def steps(duration: Duration) -> int | None:
+        return duration.in_steps(train_examples, batch)
+
+    total, warmup = steps(spec.train.duration), steps(spec.optimizer.warmup)
+    if total < 1:
         raise ConfigError(
-            f"optimizer.warmup_steps is {spec.optimizer.warmup_steps}, but the run has only "
-            f"{steps} steps; it must be less."
+            f"train.epochs is {spec.train.epochs} and train.examples {spec.train.examples}, which "
+            f"with {train_examples} videos makes no batch of train.global_batch {batch}. Raise "
+            "the one or lower the other."
         )
-    return steps
+    if warmup >= total:
+        raise ConfigError(
+            f"optimizer.warmup is {warmup} steps long, but the run has only {total} steps; it must "
+            "be less."
+        )
+    evaluate = steps(spec.eval.every)
+    when = Schedule(
+        total=total,
+        log=spec.train.log_every_steps,
+        # An interval of less than half a batch means every step.
+        save=max(1, steps(spec.checkpoint.every)),
+        evaluate=None if evaluate is None else max(1, evaluate),
+    )
+    return when, warmup
 
 
 def summary(setup: Setup) -> str:
@@ -187,7 +206,7 @@ def summary(setup: Setup) -> str:
             f"{len(description.class_names)} classes, fingerprint {description.fingerprint[:12]}",
             f"devices  {setup.mesh.size} × {jax.devices()[0].device_kind}, mesh "
             + " × ".join(f"{name} {size}" for name, size in setup.mesh.shape.items()),
-            f"length   {setup.total_steps:,} steps of {spec.train.global_batch} clips, "
-            f"{setup.total_steps * spec.train.global_batch / len(setup.train_source):.1f} epochs",
+            f"length   {setup.when.total:,} steps of {spec.train.global_batch} clips, "
+            f"{setup.when.total * spec.train.global_batch / len(setup.train_source):.1f} epochs",
         ]
     )

@@ -22,7 +22,6 @@ from vidtx.run.workdir import check_free, claim, data_of_run_named
 from vidtx.sharding import place_batch
 from vidtx.training import (
     Parts,
-    Schedule,
     StopSignal,
     TrainState,
     init_state,
@@ -64,19 +63,14 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
 def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: StopSignal) -> None:
     spec = setup.spec
     step, state = store.restore_newest(setup.abstract) or (0, _first_state(setup))
-    if step == setup.total_steps and evaluation_is_written(folder, step):
+    if step == setup.when.total and evaluation_is_written(folder, step):
         print(f"Finished already, after step {step}. Its report is left as it is.")
         return
-    when = Schedule(
-        total=setup.total_steps,
-        log=spec.train.log_every_steps,
-        save=spec.checkpoint.every_steps,
-        evaluate=spec.eval.every_steps,
-    )
+    when = setup.when
     evaluator = make_evaluator(setup, stop)
     with (
         MetricWriter(folder, resume_step=step) as writer,
-        Progress(setup.total_steps, start_step=step) as progress,
+        Progress(when.total, start_step=step) as progress,
         setup.data.train_batches(setup.train_source, step) as batches,
         data_errors_as_ours(),
     ):
@@ -93,7 +87,7 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
             if not evaluated(step):
                 writer.write(step, _eval_figures(evaluation))
             write_evaluation(setup, folder, evaluation)
-            if step == setup.total_steps:
+            if step == when.total:
                 progress.note(describe_evaluation(setup, evaluation))
             else:
                 progress.note(f"step {step}: top-1 {evaluation.top1:.1%} on the whole split")

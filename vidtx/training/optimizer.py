@@ -6,14 +6,15 @@ import optax
 from vidtx.config import OptimizerSpec
 
 
-def make_schedule(spec: OptimizerSpec, total_steps: int) -> optax.Schedule:
+def make_schedule(spec: OptimizerSpec, total_steps: int, warmup: int) -> optax.Schedule:
     """Learning rate against the step that is about to be taken, counted from 0.
 
     Args:
-      spec: the schedule's options; a warm-up of ``warmup_steps`` comes before each kind.
+      spec: the schedule's options.
       total_steps: length of the run, which cosine ends at and step drops at shares of.
+      warmup: steps of the linear warm-up that comes before each kind.
     """
-    rate, warmup = spec.learning_rate, spec.warmup_steps
+    rate = spec.learning_rate
     if spec.schedule == "cosine":
         main = optax.cosine_decay_schedule(rate, max(1, total_steps - warmup))
     elif spec.schedule == "step":
