@@ -2,10 +2,11 @@
 
     python -m data_pipelines.motions --out=data
 
-Eight classes, told apart by how a sprite moves and by nothing that a single frame shows. Every
-scene is stored twice, forwards under one class and backwards under the other of its pair, each
-frame coded alone at a constant quantiser, so that the two videos hold exactly the same decoded
-frames in opposite order. Whatever ignores the order of frames is right on at most half of them.
+Eight classes in four pairs of opposite motions. Frames have a long exposure: the blur of a single
+one tells the pair, and only the order of frames tells which of the two it is. Every scene is stored
+twice, forwards under one class and backwards under the other of its pair, each frame coded alone at
+a constant quantiser, so that the two videos hold exactly the same decoded frames in opposite order.
+Whatever ignores the order of frames is right on at most half of them.
 """
 
 from __future__ import annotations
@@ -55,8 +56,11 @@ class Motions(tfds.core.GeneratorBasedBuilder):
       VERSION: grows when any pixel or label changes.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Eight motions in four pairs of opposites."}  # noqa: RUF012
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {  # noqa: RUF012
+        "1.0.0": "Eight motions in four pairs of opposites.",
+        "2.0.0": "Frames are exposed for five frame intervals: their blur tells the pair.",
+    }
 
     def __init__(self, *, train_scenes: int = 4000, test_scenes: int = 500, **options):
         """Makes a builder; ``options`` as of every TFDS builder.

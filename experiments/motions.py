@@ -1,4 +1,4 @@
-"""The embedded data set: eight motions, told apart by how things move. Trains on a laptop's CPU.
+"""The embedded data set: eight motions in pairs of opposites. Trains on a laptop's CPU.
 
     python -m vidtx.main --config=experiments/motions.py --workdir=runs/motions
 

@@ -1,6 +1,7 @@
 """The embedded data set: what its classes show, and that only the order of frames tells pairs."""
 
 import collections
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -11,7 +12,14 @@ import pytest
 from data_pipelines import motions
 from data_pipelines.decode import decode_all
 from data_pipelines.loader import ClipSpec, eval_batches
-from data_pipelines.motions_render import CLASS_NAMES, PAIRS, draw_scene, render
+from data_pipelines.motions_render import (
+    CLASS_NAMES,
+    EXPOSURE,
+    PAIRS,
+    SUBFRAMES,
+    draw_scene,
+    render,
+)
 from data_pipelines.records import describe, open_split
 from tests import tiny_run
 
@@ -81,20 +89,18 @@ def test_no_frame_is_in_two_splits_or_two_scenes(motions_dir, decoded_videos):
     assert all(len(owner) == 1 for owner in owners.values())
 
 
-def sprite_track(frames):
-    """Centre (x, y) and area of the sprite in each frame: it is brighter than any background."""
-    bright = frames.min(axis=-1).astype(float) + frames.max(axis=-1)
-    mask = bright > 240
-    area = mask.sum(axis=(1, 2)).astype(float)
-    y, x = np.mgrid[: frames.shape[1], : frames.shape[2]]
-    total = np.maximum(area, 1)
-    return (mask * x).sum(axis=(1, 2)) / total, (mask * y).sum(axis=(1, 2)) / total, area
+def sprite_track(scene):
+    """Centre (x, y) and area of the sprite's light in each frame; blur moves neither."""
+    light = np.abs(render(scene).astype(float) - scene.background).sum(axis=-1)
+    area = light.sum(axis=(1, 2))
+    y, x = np.mgrid[: light.shape[1], : light.shape[2]]
+    return (light * x).sum(axis=(1, 2)) / area, (light * y).sum(axis=(1, 2)) / area, area
 
 
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_the_motion_is_the_one_that_the_class_names(pair, number):
-    x, y, area = sprite_track(render(draw_scene((7, number), pair, frames=17, size=64)))
+    x, y, area = sprite_track(draw_scene((7, number), pair, frames=17, size=64))
     if pair == ("left", "right"):
         assert x[-1] < x[0] - 20
         assert np.ptp(y) < 3
@@ -109,6 +115,42 @@ def test_the_motion_is_the_one_that_the_class_names(pair, number):
         assert turned > np.pi  # with y pointing down, positive is clockwise
 
 
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_the_sprite_is_inside_the_picture_from_the_first_exposure_to_the_last(pair):
+    for number in range(50):
+        x, y, radius, _ = draw_scene((8, number), pair, frames=17, size=32).path.T
+        assert min((x - radius).min(), (y - radius).min()) > -1e-9
+        assert max((x + radius).max(), (y + radius).max()) < 32 + 1e-9
+
+
+def sharp(scene, subframe):
+    """The picture of one sub-frame: that of a sprite that stays where it was then."""
+    still = np.tile(scene.path[subframe], (EXPOSURE * SUBFRAMES + 1, 1))
+    return render(dataclasses.replace(scene, path=still))[0]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_a_frame_is_the_mean_over_an_exposure_centred_on_its_time(pair):
+    frames = 9
+    scene = draw_scene((9, 0), pair, frames=frames, size=32)
+    half = EXPOSURE * SUBFRAMES // 2
+    assert len(scene.path) == (frames - 1) * SUBFRAMES + 2 * half + 1
+    for frame in (0, frames // 2, frames - 1):
+        middle = frame * SUBFRAMES + half
+        exposure = range(middle - half, middle + half + 1)
+        mean = np.mean([sharp(scene, subframe) for subframe in exposure], axis=0)
+        np.testing.assert_array_equal(render(scene)[frame], np.rint(mean))
+        assert np.abs(mean - sharp(scene, middle)).max() > 20  # the blur is seen
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_blur_does_not_tell_which_way_the_sprite_moves(pair):
+    """A sprite that takes its path backwards leaves the same frames, backwards."""
+    scene = draw_scene((10, 0), pair, frames=9, size=32)
+    backwards = dataclasses.replace(scene, path=scene.path[::-1])
+    np.testing.assert_array_equal(render(backwards), render(scene)[::-1])
+
+
 def test_scenes_are_a_function_of_their_seed():
     first, again, other = (
         render(draw_scene(seed, PAIRS[0], frames=5, size=32)) for seed in ((1, 2), (1, 2), (1, 3))
@@ -118,7 +160,7 @@ def test_scenes_are_a_function_of_their_seed():
 
 
 def test_two_builds_are_equal_and_clear_away_what_an_interrupted_one_left(tmp_path, motions_dir):
-    leftover = tmp_path / motions.NAME / "incomplete.ABC_1.0.0"
+    leftover = tmp_path / motions.NAME / "incomplete.ABC_2.0.0"
     leftover.mkdir(parents=True)
     (leftover / "half").write_bytes(b"x")
     assert not motions.is_built(tmp_path)
@@ -168,7 +210,7 @@ def test_builds_in_other_processes_have_the_same_fingerprint(tmp_path):
 
 def test_a_damaged_build_is_told_by_the_command(tmp_path):
     motions.build(tmp_path, train_scenes=4, test_scenes=4)
-    (shard,) = (tmp_path / "motions" / "1.0.0").glob("motions-train*")
+    (shard,) = (tmp_path / "motions" / str(motions.Motions.VERSION)).glob("motions-train*")
     shard.unlink()
     with pytest.raises(SystemExit, match=r"damaged.*is missing.*delete .* and build it again"):
         motions.main(["--out", str(tmp_path)])
