@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 
 from data_pipelines.decode import decode_frames
-from data_pipelines.errors import DataQualityError, NoLabelError, VideoError
+from data_pipelines.errors import DataQualityError, VideoError
+from data_pipelines.labels import no_targets, targets_of
 from data_pipelines.records import SplitSource
 from data_pipelines.sampling import SHORT_POLICIES, eval_indices, train_indices
 from data_pipelines.spatial import eval_crops, random_crop_resize
@@ -124,11 +125,18 @@ class Failure:
 
 
 class _Clips:
-    """What training and evaluation clips share: reading, and putting names on errors."""
+    """What training and evaluation clips share: reading, and putting names on errors.
 
-    def __init__(self, source: SplitSource, spec: ClipSpec):
+    Args:
+        source: Records.
+        spec: How clips are cut from them.
+        multi_label: Whether clips have ``labels``, uint8 [C], instead of ``label``, int.
+    """
+
+    def __init__(self, source: SplitSource, spec: ClipSpec, multi_label: bool = False):
         self._source = source
         self._spec = spec
+        self._labels = {"num_classes": len(source.class_names), "multi_label": multi_label}
 
     def _sampling(self, record: dict) -> dict:
         """Returns what both sampling functions are told about one record."""
@@ -145,15 +153,12 @@ class _Clips:
     def _attempt(
         self, index: int, make_video: Callable[[dict], np.ndarray]
     ) -> tuple[dict | None, Failure | None]:
-        """Returns the record with its video made into a clip, or why that failed."""
+        """Returns a clip and its targets, or why that failed."""
         record = {"video_id": None}
         try:
             record = self._source[index]
-            if record["label"] < 0:
-                raise NoLabelError(
-                    "its class is not known (label -1); give it one or leave it out."
-                )
-            return {**record, "video": make_video(record)}, None
+            targets = targets_of(record, **self._labels)
+            return {"video": make_video(record), **targets}, None
         except VideoError as error:
             return None, Failure(index, record["video_id"], error.kind, str(error))
         except Exception as error:
@@ -175,8 +180,9 @@ class TrainClips(_Clips):
             rng: Source of every random choice.
 
         Returns:
-            ``video`` uint8 [T, height, width, 3]; ``label``, ``index`` (of the record that was
-            used) and ``replaced`` (records given up before it), all int; ``failures``, a list.
+            ``video`` uint8 [T, height, width, 3]; ``label`` int, or ``labels`` uint8 [C];
+            ``index`` (of the record that was used) and ``replaced`` (records given up before it),
+            both int; ``failures``, a list.
 
         Raises:
             DataQualityError: Eight records in a row were unreadable.
@@ -190,11 +196,10 @@ class TrainClips(_Clips):
             make_video = functools.partial(
                 self._clip, start_fraction=start, position=position, short_side=short_side
             )
-            record, failure = self._attempt(index, make_video)
-            if record is not None:
+            clip, failure = self._attempt(index, make_video)
+            if clip is not None:
                 return {
-                    "video": record["video"],
-                    "label": record["label"],
+                    **clip,
                     "index": index,
                     "replaced": len(failures),
                     "failures": failures,
@@ -231,15 +236,15 @@ class EvalClips(_Clips):
             position: Record number, or any number beyond the last one.
 
         Returns:
-            ``video`` uint8 [V, T, height, width, 3], V over time, then space; ``label``, 0 where
-            none could be read; ``index``, -1 for padding; ``weight``, 1 for a readable record, else
-            0 (and ``video`` is black); ``failed``, 1 for an unreadable record, else 0;
-            ``failures``, a list.
+            ``video`` uint8 [V, T, height, width, 3], V over time, then space; ``label`` int, or
+            ``labels`` uint8 [C], 0 where none could be read; ``index``, -1 for padding;
+            ``weight``, 1 for a readable record, else 0 (and ``video`` is black); ``failed``, 1 for
+            an unreadable record, else 0; ``failures``, a list.
         """
         spec = self._spec
         element = {
             "video": np.zeros((spec.views, spec.frames, *spec.crop, 3), np.uint8),
-            "label": 0,
+            **no_targets(**self._labels),
             "index": -1,
             "weight": 0.0,
             "failed": 0,
@@ -248,16 +253,10 @@ class EvalClips(_Clips):
         position = int(position)
         if position >= len(self._source):
             return element
-        record, failure = self._attempt(position, self._views)
-        if record is None:
+        clip, failure = self._attempt(position, self._views)
+        if clip is None:
             return {**element, "index": position, "failed": 1, "failures": [failure]}
-        return {
-            **element,
-            "video": record["video"],
-            "label": record["label"],
-            "index": position,
-            "weight": 1.0,
-        }
+        return {**element, **clip, "index": position, "weight": 1.0}
 
     def _views(self, record: dict) -> np.ndarray:
         """Returns uint8 [V, T, height, width, 3]."""

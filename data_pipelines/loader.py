@@ -16,6 +16,7 @@ import numpy as np
 
 from data_pipelines.clips import ClipSpec, EvalClips, Failure, TrainClips
 from data_pipelines.errors import DataError, DataQualityError
+from data_pipelines.labels import check_labels
 from data_pipelines.records import SplitSource
 
 __all__ = ["Batches", "ClipSpec", "Failure", "eval_batches", "train_batches"]
@@ -29,6 +30,7 @@ _MAX_NAMED = 20
 
 _DTYPES = {
     "label": np.int32,
+    "labels": np.uint8,
     "index": np.int64,
     "replaced": np.int32,
     "weight": np.float32,
@@ -80,7 +82,7 @@ class Batches(Iterator[dict[str, np.ndarray]]):
         """
         batch = next(self._iterator)
         failures = batch.pop("failures")
-        self._taken += len(batch["label"])
+        self._taken += len(batch["index"])
         self.failures.update(failure.kind for failure in failures)
         self.examples += failures[: _MAX_NAMED - len(self.examples)]
         bad = self.failures.total()
@@ -117,6 +119,7 @@ def train_batches(
     *,
     global_batch: int,
     seed: int,
+    multi_label: bool = False,
     start_batch: int = 0,
     shard_index: int = 0,
     shard_count: int = 1,
@@ -131,6 +134,7 @@ def train_batches(
         spec: How clips are cut from them.
         global_batch: Clips of one batch over all shards.
         seed: In 0 … 2**32 - 1.
+        multi_label: Give ``labels``, any number of classes a clip, instead of ``label``.
         start_batch: Number of the first batch; n to resume after n batches.
         shard_index: Which block of a batch's rows to read. Hosts that hold the same rows of the
             device mesh pass the same number.
@@ -141,15 +145,17 @@ def train_batches(
             over at least 256.
 
     Returns:
-        An iterator of batches with ``video`` uint8 [b, T, height, width, 3], ``label`` int32 [b],
-        ``index`` int64 [b] (record number) and ``replaced`` int32 [b] (unreadable records that
-        this clip stands in for), b being ``global_batch / shard_count``.
+        An iterator of batches with ``video`` uint8 [b, T, height, width, 3], ``label`` int32 [b]
+        or ``labels`` uint8 [b, C] (multi-hot), ``index`` int64 [b] (record number) and
+        ``replaced`` int32 [b] (unreadable records that this clip stands in for), b being
+        ``global_batch / shard_count`` and C the number of classes.
 
     Raises:
         ValueError: Sizes do not divide or are out of range.
-        DataError: The source is empty.
+        DataError: The source is empty, or (LabelsMissingError) has no labels of this kind.
     """
     rows = _rows(source, global_batch, shard_index, shard_count)
+    check_labels(source, multi_label)
     if not 0 <= seed < 2**32:
         raise ValueError(f"{seed=} must be in 0 … 2**32 - 1.")
     dataset = (
@@ -157,7 +163,7 @@ def train_batches(
         .seed(seed)
         .shuffle()
         .repeat(None)
-        .random_map(TrainClips(source, spec))
+        .random_map(TrainClips(source, spec, multi_label))
         .batch(rows, drop_remainder=True, batch_fn=_stack)
     )[start_batch * shard_count + shard_index :: shard_count]
     return Batches(dataset, threads=threads, buffer=buffer, max_bad=max_bad)
@@ -168,6 +174,7 @@ def eval_batches(
     spec: ClipSpec,
     *,
     global_batch: int,
+    multi_label: bool = False,
     shard_index: int = 0,
     shard_count: int = 1,
     threads: int = 2,
@@ -179,6 +186,7 @@ def eval_batches(
         source: Records.
         spec: How views are cut from them.
         global_batch: Records of one batch over all shards.
+        multi_label: Give ``labels``, any number of classes a video, instead of ``label``.
         shard_index: Which block of a batch's rows to read.
         shard_count: Blocks that a batch's rows are cut into.
         threads: Reading threads, each of which makes whole batches.
@@ -186,20 +194,21 @@ def eval_batches(
 
     Returns:
         An iterator of ``len()`` batches with ``video`` uint8 [b, V, T, height, width, 3] (V over
-        time, then space), ``label`` int32 [b] (0 where none could be read), ``index`` int64 [b]
-        (record number, -1 for padding), ``weight`` float32 [b] (1 for each readable record; 0 for
-        padding and the unreadable) and ``failed`` int32 [b] (1 for each unreadable record), b being
-        ``global_batch / shard_count``.
+        time, then space), ``label`` int32 [b] or ``labels`` uint8 [b, C] (multi-hot; either 0
+        where none could be read), ``index`` int64 [b] (record number, -1 for padding), ``weight``
+        float32 [b] (1 for each readable record; 0 for padding and the unreadable) and ``failed``
+        int32 [b] (1 for each unreadable record), b being ``global_batch / shard_count``.
 
     Raises:
         ValueError: Sizes do not divide or are out of range.
-        DataError: The source is empty.
+        DataError: The source is empty, or (LabelsMissingError) has no labels of this kind.
     """
     rows = _rows(source, global_batch, shard_index, shard_count)
+    check_labels(source, multi_label)
     num_batches = -(-len(source) // global_batch)
     dataset = (
         grain.MapDataset.range(num_batches * global_batch)
-        .map(EvalClips(source, spec))
+        .map(EvalClips(source, spec, multi_label))
         .batch(rows, batch_fn=_stack)
     )[shard_index::shard_count]
     return Batches(dataset, threads=threads, buffer=buffer, num_batches=num_batches)

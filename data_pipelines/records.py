@@ -10,11 +10,10 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 from etils import epath
 
 from data_pipelines.digests import content_digests, sample_digest
@@ -24,6 +23,8 @@ from data_pipelines.errors import (
     DatasetMissingError,
     UnknownSplitError,
 )
+from data_pipelines.labels import class_names_of, label_features
+from data_pipelines.shards import build_command, check_shard, shards_of
 
 __all__ = [
     "DatasetDescription",
@@ -51,6 +52,8 @@ class DatasetDescription:
             evenly spaced from the first to the last of each file. That covers shards of up to 512
             KiB wholly. In larger ones, a change that lies between the samples and moves nothing
             after it goes unnoticed here; if it is a bit error, reading the record fails.
+        single_label: Whether its records have ``label``, the one class of a video.
+        multi_label: Whether they have ``labels``, any number of classes of a video.
     """
 
     name: str
@@ -59,24 +62,40 @@ class DatasetDescription:
     splits: dict[str, int]
     num_bytes: int
     fingerprint: str
+    single_label: bool
+    multi_label: bool
 
 
 class SplitSource:
     """Random access to the records of a split, or of a slice of one; picklable, thread-safe.
 
-    ``source[i]`` is a dict with ``video`` (bytes of a media file), ``video_id`` (str), ``label``,
-    ``num_frames``, ``height``, ``width`` (int) and ``fps`` (float, frames per second).
+    ``source[i]`` is a dict with ``video`` (bytes of a media file), ``video_id`` (str),
+    ``num_frames``, ``height``, ``width`` (int), ``fps`` (float, frames per second) and ``label``
+    (int), ``labels`` (a sequence of int), or both.
 
     Attributes:
         name: The data set's name.
         split: The split or slice, such as ``train`` or ``train[:10%]``.
         class_names: In label order.
+        single_label: Whether records have ``label``.
+        multi_label: Whether records have ``labels``.
     """
 
-    def __init__(self, name: str, split: str, class_names: tuple[str, ...], records: Sequence):
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        class_names: tuple[str, ...],
+        records: Sequence,
+        *,
+        single_label: bool = True,
+        multi_label: bool = False,
+    ):
         self.name = name
         self.split = split
         self.class_names = class_names
+        self.single_label = single_label
+        self.multi_label = multi_label
         self._records = records
 
     def __len__(self) -> int:
@@ -104,17 +123,18 @@ class SplitSource:
         return f"{self.name}/{self.split}"
 
 
-def features(class_names: Sequence[str]) -> tfds.features.FeaturesDict:
+def features(class_names: Sequence[str], multi_label: bool = False) -> tfds.features.FeaturesDict:
     """Returns the TFDS features of a video data set.
 
     Args:
         class_names: In label order; label -1 means that none is known.
+        multi_label: Each video has any number of classes, ``labels``, instead of one, ``label``.
     """
     return tfds.features.FeaturesDict(
         {
             "video": tfds.features.Scalar(np.object_, doc="bytes of one video file"),
             "video_id": tfds.features.Text(doc="unique within the data set"),
-            "label": tfds.features.ClassLabel(names=list(class_names)),
+            **label_features(class_names, multi_label),
             "num_frames": tfds.features.Scalar(np.int32),
             "height": tfds.features.Scalar(np.int32, doc="pixels, upright"),
             "width": tfds.features.Scalar(np.int32, doc="pixels, upright"),
@@ -147,10 +167,10 @@ def open_split(name: str, split: str, data_dir: str | os.PathLike) -> SplitSourc
             "if they hold a record."
         ) from error
     needed = {os.fspath(instruction.filename) for instruction in instructions}
-    for _, path, length in _shards(builder):
+    for _, path, length in shards_of(builder):
         if os.fspath(path) in needed:
-            _check_shard(path, length)
-    return SplitSource(name, split, tuple(builder.info.features["label"].names), records)
+            check_shard(path, length)
+    return SplitSource(name, split, records=records, **_labels(builder))
 
 
 def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
@@ -166,8 +186,8 @@ def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
     """
     builder = _builder(name, data_dir)
     info = builder.info
-    class_names = tuple(info.features["label"].names)
-    shards = list(_shards(builder))
+    labels = _labels(builder)
+    shards = list(shards_of(builder))
     digests = content_digests(builder.data_path)
     stored = digests or [(path.stat().length, sample_digest(path)) for _, path, _ in shards]
     # Not to_json(), which names TFDS classes and so may change from one TFDS to the next.
@@ -176,15 +196,25 @@ def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
         for key, feature in info.features.items()
     }
     lengths = [(split, length) for split, _, length in shards]
-    content = [info.name, str(info.version), class_names, types, lengths, stored]
+    content = [info.name, str(info.version), labels["class_names"], types, lengths, stored]
     return DatasetDescription(
         name=info.name,
         version=str(info.version),
-        class_names=class_names,
         splits={split: info.splits[split].num_examples for split in sorted(info.splits)},
         num_bytes=sum(path.stat().length for _, path, _ in shards),
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        **labels,
     )
+
+
+def _labels(builder: tfds.core.DatasetBuilder) -> dict:
+    """Returns class names, and which labels the records hold."""
+    names = class_names_of(builder.info.features)
+    return {
+        "class_names": next(iter(names.values())),
+        "single_label": "label" in names,
+        "multi_label": "labels" in names,
+    }
 
 
 def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder:
@@ -201,7 +231,7 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
         for path in folders
         if tfds.core.Version.is_valid(path.name) and (path / "dataset_info.json").exists()
     }
-    rebuild = f"delete {root} and build it again: {_build_command(base, data_dir)}"
+    rebuild = f"delete {root} and build it again: {build_command(base, data_dir)}"
     if not (version in whole if version else whole):
         if not version and folders:
             raise DatasetDamagedError(
@@ -215,8 +245,13 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
         found = builder.info.features
     except Exception as error:  # of many kinds, from TFDS and from protobuf
         raise DatasetDamagedError(f"{folder} cannot be read ({error}); {rebuild}") from error
+    labelled = class_names_of(found or {})
     for key, feature in features(["any"]).items():
-        if key not in found or _kind(found[key]) != _kind(feature):
+        if key == "label":
+            whole = bool(labelled)
+        else:
+            whole = key in found and _kind(found[key]) == _kind(feature)
+        if not whole:
             raise DatasetDamagedError(
                 f"{folder} has features {dict(found or {})}, without {key}: {feature}, so it is no "
                 f"data set of ours; give another name, or {rebuild}"
@@ -236,45 +271,4 @@ def _missing(name: str, data_dir: str | os.PathLike, versions: list[str]) -> str
         return f"data set {base!r} in {data_dir} has versions {versions}, not {name!r}; name one."
     folder = epath.Path(data_dir)
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
-    return f"no data set {base!r} in {data_dir} (it holds {held}). {_build_command(base, data_dir)}"
-
-
-def _build_command(base: str, data_dir: str | os.PathLike) -> str:
-    """Says how a data set is built."""
-    if base == "motions":
-        return f"Build it with: python -m data_pipelines.motions --out={os.fspath(data_dir)}"
-    return "Build it from its videos, or point data.data_dir at the folder that holds it."
-
-
-def _rebuild(shard: epath.Path) -> str:
-    """Says how the data set of a shard is made anew."""
-    root = shard.parent.parent
-    return f"delete {shard.parent} and build it again: {_build_command(root.name, root.parent)}"
-
-
-def _shards(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, epath.Path, int]]:
-    """Yields (split, path, number of records) of each shard, in order, if the file exists."""
-    for split in sorted(builder.info.splits):
-        info = builder.info.splits[split]
-        for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
-            if not path.exists():
-                raise DatasetDamagedError(
-                    f"shard {path} is missing, with {length} records of split {split!r}; restore "
-                    f"it from a copy, or {_rebuild(path)}"
-                )
-            yield split, path, length
-
-
-def _check_shard(path: epath.Path, length: int) -> None:
-    """Opens a shard and compares its number of records; a truncated one does not open."""
-    try:
-        reader = array_record_module.ArrayRecordReader(os.fspath(path), "readahead_buffer_size:0")
-        found = reader.num_records()
-        reader.close()
-    except RuntimeError as error:
-        found = error
-    if found != length:
-        raise DatasetDamagedError(
-            f"shard {path} should hold {length} records and holds: {found}; it was truncated or "
-            f"replaced. Restore it from a copy, or {_rebuild(path)}"
-        )
+    return f"no data set {base!r} in {data_dir} (it holds {held}). {build_command(base, data_dir)}"

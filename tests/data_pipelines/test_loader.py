@@ -221,7 +221,8 @@ def test_unreadable_evaluation_records_weigh_nothing_and_are_counted(bad_dataset
 class CountingSource:
     """Any object with a length and records is a source; this one counts what is read of it."""
 
-    class_names = ("one",)
+    name, class_names = "counting", ("one",)
+    single_label, multi_label = True, False
 
     def __init__(self, record, fail_at=None):
         self.record, self.fail_at, self.reads = record, fail_at, 0

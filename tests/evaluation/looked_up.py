@@ -17,6 +17,7 @@ from tests import tiny_run
 from tests.sharding.on_eight_devices import mesh_of
 from vidtx.config import resolve
 from vidtx.evaluation import evaluate, make_eval_step
+from vidtx.sharding import rows_of_process
 
 VIEWS = 3
 EXAMPLES = 50
@@ -50,35 +51,42 @@ def examples(num_classes):
     return random.randint(0, 256, (EXAMPLES, VIEWS)), labels, weights
 
 
-def batches(size, num_classes):
-    """As the loader gives them: the last is padded, and what failed weighs nothing."""
-    pixels, labels, weights = examples(num_classes)
-    for start in range(0, EXAMPLES, size):
-        rows = slice(start, start + size)
-        here = len(labels[rows])
-        batch = {
-            "video": np.zeros((size, VIEWS, 1, 2, 2, 3), np.uint8),
-            "label": np.zeros(size, np.int32),
-            "weight": np.zeros(size, np.float32),
-            "failed": np.zeros(size, np.int32),
-        }
-        batch["video"][:here] = pixels[rows][:, :, None, None, None, None]
-        batch["label"][:here] = labels[rows]
-        batch["weight"][:here] = weights[rows]
-        batch["failed"][:here] = weights[rows] == 0
+def batches(size, mesh, pixels, weights, **targets):
+    """As the loader gives them: the last is padded, and what failed weighs nothing.
+
+    Of every batch, the rows that this process feeds.
+    """
+    values = {
+        "video": np.broadcast_to(
+            pixels[:, :, None, None, None, None], (*pixels.shape, 1, 2, 2, 3)
+        ).astype(np.uint8),
+        "weight": weights,
+        "failed": (weights == 0).astype(np.int32),
+        **targets,
+    }
+    block, count = rows_of_process(mesh, size)
+    for start in range(0, len(pixels), size):
+        batch = {}
+        for name, rows in values.items():
+            here = rows[start : start + size]
+            rest = np.zeros((size - len(here), *rows.shape[1:]), rows.dtype)
+            batch[name] = np.split(np.concatenate([here, rest]), count)[block]
         yield batch
 
 
+def step_of(model, mesh, **overrides):
+    """The evaluation's step, for frames that pass through normalisation as they are."""
+    spec = resolve(tiny_run.tiny_config("data", **overrides))
+    data = dataclasses.replace(spec.data, mean=(0.45,) * 3, std=(0.225,) * 3)
+    return make_eval_step(dataclasses.replace(spec, data=data), model, mesh)
+
+
 def judge(size, mesh, num_classes=7, average="softmax", given=None):
-    spec = resolve(tiny_run.tiny_config("data", **{"eval.average": average}))
-    spec = dataclasses.replace(
-        spec, data=dataclasses.replace(spec.data, mean=(0.45,) * 3, std=(0.225,) * 3)
-    )
-    step = make_eval_step(spec, LookedUp(num_classes), mesh)
+    pixels, labels, weights = examples(num_classes)
     return evaluate(
-        step,
-        {"table": jnp.asarray(table(num_classes) if given is None else given)},
-        batches(size, num_classes),
+        step_of(LookedUp(num_classes), mesh, **{"eval.average": average}),
+        {"table": table(num_classes) if given is None else given},
+        batches(size, mesh, pixels, weights, label=labels),
         step=12,
         class_names=tuple(f"class {number}" for number in range(num_classes)),
         mesh=mesh,
@@ -116,7 +124,8 @@ def plain(evaluation):
     } | {"confusion": evaluation.confusion.tolist()}
 
 
-def main():
+def on_meshes(judged):
+    """What ``judged(size, mesh)`` finds, for several batch sizes on 1, 2 and 8 devices."""
     full = mesh_of(-1, 1)
     found = {}
     for devices in (1, 2, 8):
@@ -125,8 +134,12 @@ def main():
             lengths, full.axis_names, axis_types=full.axis_types, devices=jax.devices()[:devices]
         )
         for size in (8, 24, 64):
-            found[f"{size} on {devices}"] = plain(judge(size, mesh))
-    found["16 on 2x4"] = plain(judge(16, mesh_of(2, 4)))
+            found[f"{size} on {devices}"] = judged(size, mesh)
+    return found | {"16 on 2x4": judged(16, mesh_of(2, 4))}
+
+
+def main():
+    found = on_meshes(lambda size, mesh: plain(judge(size, mesh)))
     pathlib.Path(sys.argv[1]).write_text(json.dumps(found))
 
 

@@ -93,9 +93,20 @@ def test_classes_are_counted_apart(mesh):
     found = judge(16, mesh)
     _, _, confusion = reference()
     np.testing.assert_array_equal(found.class_counts, confusion.sum(axis=1))
-    np.testing.assert_allclose(
-        found.class_accuracies, np.diagonal(confusion) / confusion.sum(axis=1)
-    )
+    np.testing.assert_allclose(found.class_scores, np.diagonal(confusion) / confusion.sum(axis=1))
+
+
+def test_the_figures_of_a_line_of_metrics(mesh):
+    found = judge(16, mesh)
+    assert not found.multi_label
+    assert (found.score_name, found.score) == ("top1", found.top1)
+    assert found.figures() == {
+        "eval/top1": found.top1,
+        "eval/top5": found.top5,
+        "eval/loss": found.loss,
+        "eval/examples": 47,
+        "eval/failed": 3,
+    }
 
 
 def test_what_was_found_fits_into_json(mesh):

@@ -100,6 +100,32 @@ def test_the_page_says_what_the_run_came_to(tmp_path):
     assert words[start + 5 : start + 9] == ["archery", EVIL, "15", "75.0 %"]
 
 
+def test_the_page_of_many_labels_has_precisions_and_no_confusions(tmp_path):
+    evaluation = {
+        "map": 0.375,
+        "hit1": 0.5,
+        "loss": 0.2,
+        "class_names": ["archery", "bowling", "unseen"],
+        "counts": [10, 20, 0],
+        "average_precisions": [0.5, 0.25, None],
+        "classes_without_videos": 1,
+    }
+    _, page = _report(tmp_path, evaluation=evaluation)
+    words = page.text.splitlines()
+    # The headline, the most telling figure first.
+    headline = ["37.5 %", "mean average precision", "50.0 %", "hit@1"]
+    start = words.index("37.5 %")
+    assert words[start : start + 4] == headline
+    start = words.index("3 classes, lowest average precision first")
+    assert words[start + 1 :][:3] == ["class", "clips", "average precision"]
+    order = [word for word in words[start:] if word in evaluation["class_names"]]
+    assert order == ["bowling", "archery", "unseen"]
+    assert words[words.index("classes_without_videos") + 1] == "1"
+    assert "top-1" not in page.text
+    assert "Most confused" not in page.text
+    assert "average_precisions" not in words  # in the table, and not listed again
+
+
 def test_everything_is_escaped(tmp_path):
     text, page = _report(
         tmp_path,

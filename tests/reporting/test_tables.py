@@ -61,6 +61,15 @@ def test_classes_are_listed_with_their_mean():
     ]
 
 
+def test_classes_may_be_scored_otherwise_and_share_their_clips():
+    table = per_class_table(
+        ["a", "b"], [3, 4], [0.5, 0.25], score="average precision", clips=5
+    ).splitlines()
+    assert table[0].split() == ["class", "name", "clips", "average", "precision"]
+    # Of seven labels on five clips.
+    assert table[-1].split() == ["mean", "of", "classes", "5", "37.5", "%"]
+
+
 def test_worst_classes_come_first_and_unknown_ones_last():
     table = per_class_table(
         ["a", "b", "c"], [1, 0, 1], np.array([0.9, np.nan, 0.2]), worst_first=True

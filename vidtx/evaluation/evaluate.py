@@ -4,49 +4,34 @@ from collections.abc import Callable, Iterable, Mapping
 
 import einops
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from vidtx.config import RunSpec
-from vidtx.evaluation.metrics import Counts, Evaluation
+from vidtx.evaluation.metrics import Evaluation
+from vidtx.evaluation.multi_label import MultiLabelStep
+from vidtx.evaluation.single_label import SingleLabelStep
+from vidtx.evaluation.views import average_views
 from vidtx.models import TimeSformer, normalize
-from vidtx.sharding import batch_sharding, place_batch, replicated, use_mesh
+from vidtx.sharding import place_batch
 
-EvalStep = Callable[[Counts, dict, Mapping[str, jax.Array]], Counts]
+EvalStep = SingleLabelStep | MultiLabelStep
 
 
 def make_eval_step(spec: RunSpec, model: TimeSformer, mesh: Mesh) -> EvalStep:
-    """The compiled step ``(counts, params, batch) -> counts``.
+    """The compiled step ``(seen, params, batch) -> seen``, for one label a video or any number.
 
-    A batch has ``video`` uint8 ``[B, V, T, height, width, 3]``, ``label`` int32 ``[B]`` and
-    ``weight`` float32 ``[B]``. Scores of a video's ``V`` views are averaged as probabilities (the
-    paper) or as logits (the authors' code).
+    A batch has ``video`` uint8 ``[B, V, T, height, width, 3]``, ``label`` int32 ``[B]`` or
+    ``labels`` uint8 ``[B, C]``, ``weight`` float32 ``[B]`` and ``failed`` int32 ``[B]``.
     """
 
-    def step(counts: Counts, params: dict, batch: Mapping[str, jax.Array]) -> Counts:
-        clips = einops.rearrange(batch["video"], "b v t h w c -> (b v) t h w c")
+    def score(params: dict, video: jax.Array) -> jax.Array:
+        clips = einops.rearrange(video, "b v t h w c -> (b v) t h w c")
         logits = model.apply({"params": params}, normalize(clips, spec.data.mean, spec.data.std))
-        logits = einops.rearrange(logits, "(b v) c -> b v c", v=batch["video"].shape[1])
-        if spec.eval.average == "logits":
-            log_scores = jax.nn.log_softmax(logits.mean(axis=1))
-        else:
-            views = logits.shape[1]
-            log_scores = jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=1) - jnp.log(views)
-        return counts.add(log_scores, batch["label"], batch["weight"])
+        logits = einops.rearrange(logits, "(b v) c -> b v c", v=video.shape[1])
+        return average_views(logits, average=spec.eval.average, multi_label=spec.data.multi_label)
 
-    compiled = jax.jit(
-        step,
-        in_shardings=(replicated(mesh), None, batch_sharding(mesh)),
-        out_shardings=replicated(mesh),
-        donate_argnums=0,
-    )
-
-    def run(counts: Counts, params: dict, batch: Mapping[str, jax.Array]) -> Counts:
-        with use_mesh(mesh):
-            return compiled(counts, params, batch)
-
-    return run
+    return (MultiLabelStep if spec.data.multi_label else SingleLabelStep)(score, mesh)
 
 
 def evaluate(
@@ -61,6 +46,8 @@ def evaluate(
 ) -> Evaluation:
     """Judges parameters on all batches of a split.
 
+    With several processes, each feeds its own rows of every batch, and all find the same.
+
     Args:
       eval_step: from `make_eval_step`.
       params: the model's parameters, on the mesh.
@@ -70,26 +57,9 @@ def evaluate(
       mesh: the devices.
       between: called before every batch; may raise to stop.
     """
-    counts = jax.device_put(Counts.empty(len(class_names)), replicated(mesh))
-    failed = 0
+    seen = eval_step.start(len(class_names))
     for batch in batches:
         between()
-        failed += int(batch["failed"].sum())
-        rows = {name: batch[name] for name in ("video", "label", "weight")}
-        counts = eval_step(counts, params, place_batch(rows, mesh))
-    totals = jax.device_get(counts)
-    examples = int(totals.examples)
-
-    def mean(total: np.ndarray) -> float:
-        return float(total) / examples if examples else float("nan")
-
-    return Evaluation(
-        step=step,
-        examples=examples,
-        failed=failed,
-        top1=mean(totals.top1),
-        top5=mean(totals.top5),
-        loss=mean(totals.loss),
-        class_names=class_names,
-        confusion=totals.confusion,
-    )
+        rows = {name: batch[name] for name in ("video", eval_step.target, "weight", "failed")}
+        seen = eval_step(seen, params, place_batch(rows, mesh))
+    return eval_step.conclude(seen, step=step, class_names=class_names)

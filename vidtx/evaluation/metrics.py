@@ -1,66 +1,9 @@
-"""Scores over a data set, as whole-number counts: exact for any batch size and device count."""
+"""What an evaluation found, for one class a video or any number of them."""
 
 import dataclasses
 from typing import Any
 
-import flax.struct
-import jax
-import jax.numpy as jnp
 import numpy as np
-
-
-@flax.struct.dataclass
-class Counts:
-    """Sums over examples; padding and unreadable videos weigh nothing.
-
-    Attributes:
-      examples: videos judged, int32.
-      top1: of these, the label had the highest score, int32.
-      top5: the label was among the five highest, int32.
-      loss: sum of cross-entropies, float32.
-      confusion: videos by true and predicted class, int32 ``[C, C]``.
-    """
-
-    examples: jax.Array
-    top1: jax.Array
-    top5: jax.Array
-    loss: jax.Array
-    confusion: jax.Array
-
-    @classmethod
-    def empty(cls, num_classes: int) -> "Counts":
-        """Counts over no example, in host memory, so that placing gives each leaf its buffer."""
-        return cls(
-            examples=np.zeros((), np.int32),
-            top1=np.zeros((), np.int32),
-            top5=np.zeros((), np.int32),
-            loss=np.zeros((), np.float32),
-            confusion=np.zeros((num_classes, num_classes), np.int32),
-        )
-
-    def add(self, log_scores: jax.Array, labels: jax.Array, weights: jax.Array) -> "Counts":
-        """These counts with a batch in them.
-
-        Args:
-          log_scores: logarithms of class probabilities, float32 ``[B, C]``.
-          labels: int32 ``[B]``.
-          weights: float32 ``[B]``: 1 counts, 0 does not.
-        """
-        real = weights > 0
-        own = jnp.take_along_axis(log_scores, labels[:, None], axis=1)
-        # Equal scores rank by class number, as in argmax, so that the label's rank is unique.
-        number = jnp.arange(log_scores.shape[1])
-        # Written so that a score that is no number puts all others ahead of the label.
-        ahead = ~(log_scores <= own) | ((log_scores == own) & (number < labels[:, None]))
-        rank = ahead.sum(axis=1)
-        predicted = log_scores.argmax(axis=1)
-        return Counts(
-            examples=self.examples + real.sum(dtype=jnp.int32),
-            top1=self.top1 + (real & (rank < 1)).sum(dtype=jnp.int32),
-            top5=self.top5 + (real & (rank < 5)).sum(dtype=jnp.int32),
-            loss=self.loss - jnp.where(real, own[:, 0], 0.0).sum(),
-            confusion=self.confusion.at[labels, predicted].add(real.astype(jnp.int32)),
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,33 +14,68 @@ class Evaluation:
       step: the state that was judged.
       examples: videos judged.
       failed: videos that could not be read, which no figure here covers.
-      top1: share of videos whose label had the highest score.
-      top5: share whose label was among the five highest.
-      loss: mean cross-entropy.
+      loss: mean cross-entropy; of the sigmoids, averaged over classes, for any number of classes.
       class_names: in label order.
+      class_counts: videos of each class, int ``[C]``.
+      class_scores: of each class, the share of its videos that were recognised, or, for any number
+        of classes, its average precision; float ``[C]``, nan for a class without any video.
+      top1: share of videos whose label had the highest score; None for any number of classes, as
+        the next two.
+      top5: share whose label was among the five highest.
       confusion: videos by true (row) and predicted (column) class, int ``[C, C]``.
+      mean_average_precision: of the classes that some video has (nan if there is none); None for
+        one class a video, as the next one.
+      hit1: share of videos whose highest score was of one of their classes.
     """
 
     step: int
     examples: int
     failed: int
-    top1: float
-    top5: float
     loss: float
     class_names: tuple[str, ...]
-    confusion: np.ndarray
+    class_counts: np.ndarray
+    class_scores: np.ndarray
+    top1: float | None = None
+    top5: float | None = None
+    confusion: np.ndarray | None = None
+    mean_average_precision: float | None = None
+    hit1: float | None = None
 
     @property
-    def class_counts(self) -> np.ndarray:
-        """Videos of each class, int ``[C]``."""
-        return self.confusion.sum(axis=1)
+    def multi_label(self) -> bool:
+        """Whether videos have any number of classes."""
+        return self.mean_average_precision is not None
 
     @property
-    def class_accuracies(self) -> np.ndarray:
-        """Share of each class's videos recognised, float ``[C]``; nan for a class without any."""
-        counts = self.class_counts
-        correct = np.diagonal(self.confusion).astype(float)
-        return np.divide(correct, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    def score_name(self) -> str:
+        """The figure that says how good a model is: ``top1`` or ``map``."""
+        return "map" if self.multi_label else "top1"
+
+    @property
+    def score(self) -> float:
+        """That figure, a share: the higher the better; nan if nothing was judged."""
+        return self._shares[self.score_name]
+
+    @property
+    def classes_without_videos(self) -> int:
+        """Classes of which nothing is known."""
+        return int((self.class_counts == 0).sum())
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        if self.multi_label:
+            return {"map": self.mean_average_precision, "hit1": self.hit1}
+        return {"top1": self.top1, "top5": self.top5}
+
+    def figures(self) -> dict[str, float]:
+        """The figures of a line of metrics, the most telling first.
+
+        ``eval/top1`` and ``eval/top5``, or ``eval/map`` and ``eval/hit1``; then ``eval/loss``,
+        ``eval/examples`` and ``eval/failed``.
+        """
+        found = {**self._shares, "loss": self.loss}
+        found |= {"examples": self.examples, "failed": self.failed}
+        return {f"eval/{name}": value for name, value in found.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values, ready for JSON; None for what is not finite."""
@@ -105,11 +83,18 @@ class Evaluation:
         def finite(number: float) -> float | None:
             return float(number) if np.isfinite(number) else None
 
-        return {
-            **dataclasses.asdict(self),
-            **{name: finite(getattr(self, name)) for name in ("top1", "top5", "loss")},
+        scores = [finite(score) for score in self.class_scores]
+        plain = {
+            "step": self.step,
+            "examples": self.examples,
+            "failed": self.failed,
+            **{name: finite(share) for name, share in self._shares.items()},
+            "loss": finite(self.loss),
+            "multi_label": self.multi_label,
             "class_names": list(self.class_names),
-            "confusion": self.confusion.tolist(),
             "counts": self.class_counts.tolist(),
-            "accuracies": [finite(accuracy) for accuracy in self.class_accuracies],
         }
+        if self.multi_label:
+            without = self.classes_without_videos
+            return plain | {"average_precisions": scores, "classes_without_videos": without}
+        return plain | {"accuracies": scores, "confusion": self.confusion.tolist()}

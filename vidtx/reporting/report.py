@@ -14,12 +14,19 @@ from vidtx.reporting.tables import confused_pairs, per_class_rows, percent
 _HEADLINES = {
     "top1": ("top-1 accuracy", percent),
     "top5": ("top-5 accuracy", percent),
+    "map": ("mean average precision", percent),
+    "hit1": ("hit@1", percent),
     "loss": ("loss", "{:.4g}".format),
     "examples": ("clips evaluated", "{:,.0f}".format),
     "step": ("step", "{:,.0f}".format),
 }
 # Shown in sections of their own.
-_PER_CLASS = {"class_names", "counts", "accuracies", "confusion"}
+_PER_CLASS = {"class_names", "counts", "accuracies", "average_precisions", "confusion"}
+# What the table of classes scores them by: key → (column, the same in a sentence).
+_CLASS_SCORES = {
+    "accuracies": ("top-1 accuracy", "accuracy"),
+    "average_precisions": ("average precision", "average precision"),
+}
 _PICTURE_TITLES = {
     "curves": "Curves",
     "confusion": "Confusions",
@@ -47,10 +54,10 @@ def write_report(
       config: The resolved configuration: a dataclass or a (nested) mapping.
       dataset: What `dataset.json` holds: the counts and the fingerprint, nested as it likes.
       evaluation: Figures of the evaluation, or None when there was none yet. "top1", "top5"
-        (shares between 0 and 1), "loss", "examples" and "step" make the headline. With
-        "class_names", "counts" and "accuracies" (C each) there is a table of classes, with
-        "class_names" and "confusion" (counts [C, C]) one of the most confused pairs. Any other
-        figure is listed. Names may carry the prefix "eval/".
+        or "map" and "hit1" (shares between 0 and 1), "loss", "examples" and "step" make the
+        headline. With "class_names", "counts" and either "accuracies" or "average_precisions" (C
+        each) there is a table of classes, with "class_names" and "confusion" (counts [C, C]) one of
+        the most confused pairs. Any other figure is listed. Names may carry the prefix "eval/".
       pictures: Name → PNG, JPEG or GIF file, shown in this order. "curves", "confusion",
         "contact_sheet" and "attention" have headings; any other name is its own heading.
 
@@ -106,16 +113,18 @@ def _pairs(evaluation: Mapping[str, object]) -> str:
 
 def _classes(evaluation: Mapping[str, object]) -> str:
     """The table of classes, worst first: that is where a person looks for what to mend."""
-    columns = [evaluation.get(key) for key in ("class_names", "counts", "accuracies")]
+    key = next((key for key in _CLASS_SCORES if evaluation.get(key) is not None), None)
+    columns = [evaluation.get(name) for name in ("class_names", "counts", key)]
     if any(column is None for column in columns):
         return ""
+    header, score = _CLASS_SCORES[key]
     rows = per_class_rows(*columns, worst_first=True)
     cells = [
-        (_page.escape(name), f"{count:,}", percent(accuracy), _page.bar(accuracy))
-        for _, name, count, accuracy in rows
+        (_page.escape(name), f"{count:,}", percent(share), _page.bar(share))
+        for _, name, count, share in rows
     ]
-    table = _page.raw_table(["class", "clips", "top-1 accuracy", ""], cells, right=(1, 2))
-    summary = f"{len(rows)} classes, lowest accuracy first"
+    table = _page.raw_table(["class", "clips", header, ""], cells, right=(1, 2))
+    summary = f"{len(rows)} classes, lowest {score} first"
     return _page.collapsed(summary, table, opened=len(rows) <= _OPEN_CLASSES)
 
 

@@ -64,16 +64,20 @@ def per_class_table(
     *,
     style: Style = "plain",
     worst_first: bool = False,
+    score: str = "accuracy",
+    clips: int | None = None,
 ) -> str:
     """Formats the accuracy of every class, and their mean.
 
     Args:
       class_names: One name a class.
       counts: Evaluated clips of each class.
-      accuracies: Top-1 accuracy of each class, a share between 0 and 1; None or NaN for a class
-        without clips.
+      accuracies: Top-1 accuracy of each class, or another score of it, a share between 0 and 1;
+        None or NaN for a class without clips.
       style: As for `format_table`.
       worst_first: Sorts by accuracy, classes without clips last; else by class number.
+      score: The name of what `accuracies` holds.
+      clips: All clips, where a clip may be of several classes; else the sum of the counts.
 
     Returns:
       The table. Its last row has all clips, and the mean of the class accuracies, every class
@@ -85,10 +89,11 @@ def per_class_table(
     rows = per_class_rows(class_names, counts, accuracies, worst_first=worst_first)
     known = [accuracy for *_, accuracy in rows if accuracy is not None]
     mean = sum(known) / len(known) if known else None
-    rows.append(("", "mean of classes", sum(row[2] for row in rows), mean))
+    total = sum(row[2] for row in rows) if clips is None else clips
+    rows.append(("", "mean of classes", total, mean))
     return format_table(
         [(number, name, count, percent(accuracy)) for number, name, count, accuracy in rows],
-        ["class", "name", "clips", "accuracy"],
+        ["class", "name", "clips", score],
         style=style,
     )
 

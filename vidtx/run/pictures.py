@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -20,9 +21,10 @@ from vidtx.reporting import (
 from vidtx.run.data import data_errors_as_ours
 from vidtx.run.setup import Setup
 from vidtx.run.workdir import write_json
-from vidtx.training import preprocess, step_keys
+from vidtx.training import augment, draw
 
 _CLIPS_SHOWN = 16
+_CLASSES_NAMED = 5  # below one clip
 _CLASSES_PRINTED = 60
 
 
@@ -34,19 +36,38 @@ def draw_contact_sheet(setup: Setup, folder: pathlib.Path) -> None:
     with data_errors_as_ours(), setup.data.train_batches(setup.train_source, 0, 1) as batches:
         batch = {name: rows[:_CLIPS_SHOWN] for name, rows in next(batches).items()}
     data = setup.spec.data
-    flip_key, _ = step_keys(setup.spec.seed, 0)
-    fed = np.asarray(jax.device_get(preprocess(batch["video"], data, flip_key)))
+    drawn = draw(setup.spec, 0, setup.spec.train.global_batch)
+    shown = len(batch["video"])
+    fed, _ = augment(
+        batch["video"],
+        np.zeros((shown, 1), np.float32),
+        jax.tree.map(lambda rows: rows[:shown], drawn),
+        setup.spec,
+    )
+    fed = jax.device_get(fed)
     frames = np.clip(np.rint((fed * data.std + data.mean) * 255), 0, 255).astype(np.uint8)
-    names = setup.data.description.class_names
-    captions = [
-        f"{names[label] if label >= 0 else 'no label'}\nrecord {index}"
-        for label, index in zip(batch["label"], batch["index"], strict=True)
-    ]
-    contact_sheet(frames, captions, path)
+    contact_sheet(frames, _captions(batch, setup.data.description.class_names), path)
+
+
+def _captions(batch: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> list[str]:
+    """The class or classes of each clip, and the number of its record."""
+    if "labels" in batch:
+        classes = [np.flatnonzero(labels) for labels in batch["labels"]]
+    else:
+        classes = batch["label"][:, None]
+    captions = []
+    for numbers, index in zip(classes, batch["index"], strict=True):
+        named = [class_names[number] for number in numbers[:_CLASSES_NAMED]]
+        more = f" + {len(numbers) - len(named)} more" if len(numbers) > len(named) else ""
+        captions.append(f"{', '.join(named) or 'no class'}{more}\nrecord {index}")
+    return captions
 
 
 def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation) -> None:
-    """Writes ``evaluation.json``, ``confusion.png``, ``curves.png`` and ``report.html``."""
+    """Writes ``evaluation.json``, ``confusion.png``, ``curves.png`` and ``report.html``.
+
+    Videos of any number of classes have no confusions.
+    """
     figures = {
         **evaluation.to_dict(),
         "split": setup.spec.data.eval_split,
@@ -56,7 +77,8 @@ def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation)
         "fingerprint": setup.data.description.fingerprint,
     }
     write_json(folder / "evaluation.json", figures)
-    plot_confusion(evaluation.confusion, evaluation.class_names, folder / "confusion.png")
+    if evaluation.confusion is not None:
+        plot_confusion(evaluation.confusion, evaluation.class_names, folder / "confusion.png")
     plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
     names = ("curves", "confusion", "contact_sheet")
     pictures = {name: folder / f"{name}.png" for name in names}
@@ -79,16 +101,26 @@ def evaluation_is_written(folder: pathlib.Path, step: int) -> bool:
 
 
 def describe_evaluation(setup: Setup, evaluation: Evaluation) -> str:
-    """Accuracy, and the table of classes where it is not too long to read."""
+    """The figures, and the table of classes where it is not too long to read."""
     data = setup.data.description
     lines = [
         f"{data.name} {data.version}, split {setup.spec.data.eval_split}, fingerprint "
         f"{data.fingerprint[:12]}, state {evaluation.step}: {evaluation.examples:,} of "
         f"{evaluation.examples + evaluation.failed:,} videos judged",
-        f"top-1 {percent(evaluation.top1)}   top-5 {percent(evaluation.top5)}   "
-        f"loss {evaluation.loss:.4f}",
     ]
+    if evaluation.multi_label:
+        shares = f"mAP {percent(evaluation.score)}   hit@1 {percent(evaluation.hit1)}"
+        table = {"score": "average precision", "clips": evaluation.examples}
+    else:
+        shares = f"top-1 {percent(evaluation.top1)}   top-5 {percent(evaluation.top5)}"
+        table = {}
+    lines.append(f"{shares}   loss {evaluation.loss:.4f}")
+    if evaluation.multi_label and evaluation.classes_without_videos:
+        lines.append(
+            f"mAP leaves out {evaluation.classes_without_videos} of the "
+            f"{len(evaluation.class_names)} classes, which no video here has."
+        )
     if len(evaluation.class_names) <= _CLASSES_PRINTED:
-        counts, accuracies = evaluation.class_counts, evaluation.class_accuracies
-        lines.append(per_class_table(evaluation.class_names, counts, accuracies))
+        counts, scores = evaluation.class_counts, evaluation.class_scores
+        lines.append(per_class_table(evaluation.class_names, counts, scores, **table))
     return "\n".join(lines)

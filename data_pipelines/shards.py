@@ -1,0 +1,55 @@
+"""The shards of a data set on disk: finding them, and telling whether they are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from etils import epath
+
+from data_pipelines.errors import DatasetDamagedError
+
+__all__ = ["build_command", "check_shard", "shards_of"]
+
+
+def shards_of(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, epath.Path, int]]:
+    """Yields (split, path, number of records) of each shard, in order, if the file exists."""
+    for split in sorted(builder.info.splits):
+        info = builder.info.splits[split]
+        for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
+            if not path.exists():
+                raise DatasetDamagedError(
+                    f"shard {path} is missing, with {length} records of split {split!r}; restore "
+                    f"it from a copy, or {_rebuild(path)}"
+                )
+            yield split, path, length
+
+
+def check_shard(path: epath.Path, length: int) -> None:
+    """Opens a shard and compares its number of records; a truncated one does not open."""
+    try:
+        reader = array_record_module.ArrayRecordReader(os.fspath(path), "readahead_buffer_size:0")
+        found = reader.num_records()
+        reader.close()
+    except RuntimeError as error:
+        found = error
+    if found != length:
+        raise DatasetDamagedError(
+            f"shard {path} should hold {length} records and holds: {found}; it was truncated or "
+            f"replaced. Restore it from a copy, or {_rebuild(path)}"
+        )
+
+
+def build_command(base: str, data_dir: str | os.PathLike) -> str:
+    """Says how a data set is built."""
+    if base == "motions":
+        return f"Build it with: python -m data_pipelines.motions --out={os.fspath(data_dir)}"
+    return "Build it from its videos, or point data.data_dir at the folder that holds it."
+
+
+def _rebuild(shard: epath.Path) -> str:
+    """Says how the data set of a shard is made anew."""
+    root = shard.parent.parent
+    return f"delete {shard.parent} and build it again: {build_command(root.name, root.parent)}"
