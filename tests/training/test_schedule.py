@@ -84,7 +84,7 @@ def updated(optimizer, steps, gradient=gradients):
 @pytest.mark.parametrize("decay_on", ["all", "kernels"])
 def test_sgd_is_nesterov_with_l2(decay_on):
     spec = options(name="sgd", momentum=0.9, weight_decay=0.1, weight_decay_on=decay_on)
-    found = updated(make_optimizer(spec, lambda step: 0.1 / (step + 1)), 3)
+    found = updated(make_optimizer(spec, lambda step: 0.1 / (step + 1), PARAMS), 3)
 
     def reference(path, leaf):
         decayed = decay_on == "all" or "kernel" in jax.tree_util.keystr(path)
@@ -101,7 +101,7 @@ def test_sgd_is_nesterov_with_l2(decay_on):
 
 def test_adamw_is_adam_with_decay_beside_it():
     spec = options(name="adamw", b1=0.8, b2=0.9, weight_decay=0.2, weight_decay_on="kernels")
-    found = updated(make_optimizer(spec, lambda step: 0.01 * (step + 1)), 3)
+    found = updated(make_optimizer(spec, lambda step: 0.01 * (step + 1), PARAMS), 3)
 
     def reference(path, leaf):
         decay = 0.2 * ("kernel" in jax.tree_util.keystr(path))
@@ -120,11 +120,11 @@ def test_adamw_is_adam_with_decay_beside_it():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-@pytest.mark.parametrize("decay_on", ["all", "kernels"])
+@pytest.mark.parametrize("decay_on", ["all", "no_1d", "kernels"])
 def test_decay_alone_touches_what_it_should(name, decay_on):
     spec = options(name=name, weight_decay=0.5, weight_decay_on=decay_on)
     still = jax.tree.map(np.zeros_like, PARAMS)
-    found = updated(make_optimizer(spec, lambda step: 0.1), 1, lambda number: still)
+    found = updated(make_optimizer(spec, lambda step: 0.1, PARAMS), 1, lambda number: still)
     shrunk = {
         jax.tree_util.keystr(path)
         for path, ratio in jax.tree.leaves_with_path(
@@ -132,8 +132,14 @@ def test_decay_alone_touches_what_it_should(name, decay_on):
         )
         if ratio < 0.99
     }
-    everything = {jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(PARAMS)}
-    assert shrunk == (everything if decay_on == "all" else {"['fc']['kernel']"})
+    assert (
+        shrunk
+        == {
+            "all": {jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(PARAMS)},
+            "no_1d": {"['fc']['kernel']", "['position']"},
+            "kernels": {"['fc']['kernel']"},
+        }[decay_on]
+    )
 
 
 def test_gradients_are_clipped_by_their_global_norm():
@@ -141,7 +147,8 @@ def test_gradients_are_clipped_by_their_global_norm():
     spec = options(name="sgd", momentum=0.0, weight_decay=0.0)
 
     def change(clip_norm):
-        optimizer = make_optimizer(dataclasses.replace(spec, clip_norm=clip_norm), lambda step: 1.0)
+        clipped = dataclasses.replace(spec, clip_norm=clip_norm)
+        optimizer = make_optimizer(clipped, lambda step: 1.0, PARAMS)
         return jax.tree.map(np.subtract, PARAMS, updated(optimizer, 1))
 
     halved = jax.tree.map(lambda leaf: leaf / 2, gradients(0))
@@ -153,7 +160,7 @@ def test_gradients_are_clipped_by_their_global_norm():
 
 def test_clipping_does_not_touch_the_decay():
     spec = options(name="sgd", momentum=0.0, weight_decay=1.0, clip_norm=1e-9)
-    found = updated(make_optimizer(spec, lambda step: 0.1), 1)
+    found = updated(make_optimizer(spec, lambda step: 0.1, PARAMS), 1)
     np.testing.assert_allclose(found["fc"]["kernel"], 0.9 * PARAMS["fc"]["kernel"], rtol=1e-5)
 
 
