@@ -1,5 +1,6 @@
 """Train states with known numbers in them."""
 
+import dataclasses
 import functools
 
 import jax
@@ -13,45 +14,61 @@ from vidtx.training import TrainState, Window
 
 
 @functools.cache
-def _shapes(num_classes):
+def _shapes(num_classes, num_frames):
     """The state's shapes, for which nothing need be compiled."""
     model = create_model(
-        "timesformer_ti4", num_classes=num_classes, num_frames=2, image_size=8, embed_dim=16,
-        depth=1, num_heads=2,
+        "timesformer_ti4", num_classes=num_classes, num_frames=num_frames, image_size=8,
+        embed_dim=16, depth=1, num_heads=2,
     )  # fmt: skip
     optimizer = optax.adamw(1e-3)
 
     def make():
         params = jax.tree.map(
             lambda leaf: leaf.unbox(),
-            model.init(jax.random.key(0), jnp.zeros((1, 2, 8, 8, 3)))["params"],
+            model.init(jax.random.key(0), jnp.zeros((1, num_frames, 8, 8, 3)))["params"],
             is_leaf=lambda leaf: hasattr(leaf, "unbox"),
         )
-        return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), Window.empty())
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            opt_state=optimizer.init(params),
+            window=Window.empty(),
+        )
 
     return jax.eval_shape(make)
 
 
-def abstract(num_classes=3, sharding=None):
+def abstract(num_classes=3, sharding=None, num_frames=2):
     """The tree to restore onto."""
     sharding = sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        _shapes(num_classes),
+        _shapes(num_classes, num_frames),
     )
+
+
+def numbers(step):
+    """State ``step`` in host memory: numbers that depend on the step and on the leaf alone."""
+    random = np.random.RandomState(step)
+    full = jax.tree.map(
+        lambda leaf: (100 * random.standard_normal(leaf.shape)).astype(leaf.dtype), abstract()
+    )
+    return full.replace(step=np.int32(step))
 
 
 def state(step, sharding=None):
-    """State ``step``: numbers that depend on the step and on the leaf, and on nothing else."""
-    random = np.random.RandomState(step)
-    target = abstract(sharding=sharding)
-    full = jax.tree.map(
-        lambda leaf: jax.device_put(
-            (100 * random.standard_normal(leaf.shape)).astype(leaf.dtype), leaf.sharding
-        ),
-        target,
+    """State ``step`` on a device, or where ``sharding`` says."""
+    return jax.tree.map(
+        lambda leaf, target: jax.device_put(leaf, target.sharding),
+        numbers(step),
+        abstract(sharding=sharding),
     )
-    return full.replace(step=jax.device_put(np.int32(step), target.step.sharding))
+
+
+def fields(state):
+    """A state as a table, to which fields may be added."""
+    table = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def assert_equal(left, right):
@@ -71,5 +88,5 @@ def restore(workdir, **options):
         return store.restore_newest(abstract()), notes
 
 
-def names(workdir):
-    return sorted(path.name for path in (workdir / "checkpoints").iterdir())
+def names(workdir, folder="checkpoints"):
+    return sorted(path.name for path in (workdir / folder).iterdir())

@@ -1,6 +1,5 @@
 import gc
 import json
-import pathlib
 import shutil
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from tests.checkpoints import states
+from tests.checkpoints.damages import DAMAGES, break_newest
 from tests.checkpoints.states import names, restore
 from vidtx.checkpoints import CheckpointStore
 from vidtx.errors import CheckpointError
@@ -22,24 +22,6 @@ def files(workdir, step=2):
     return sorted(
         path for path in (workdir / "checkpoints" / str(step)).rglob("*") if path.is_file()
     )
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    for place in (len(content) // 3, len(content) // 2, 2 * len(content) // 3):
-        content[place] ^= 0xFF
-    path.write_bytes(content)
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-DAMAGES = {"flip": flip, "truncate": truncate, "empty": empty, "delete": pathlib.Path.unlink}
 
 
 def after(damage, saved, folder):
@@ -79,11 +61,6 @@ def test_damage_to_any_file_costs_one_checkpoint_at_most(saved, tmp_path, damage
     }  # fmt: skip
     assert not wrong, json.dumps(wrong, indent=1)
     assert "set aside" in outcomes.values()
-
-
-def break_newest(workdir, step=2):
-    """Damage that is noticed for certain."""
-    empty(workdir / "checkpoints" / str(step) / "state" / "manifest.ocdbt")
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_named(copied):
@@ -180,3 +157,23 @@ def test_another_type_is_not_taken_in_silence(copied):
     )
     with CheckpointStore(copied, note=lambda text: None) as store, pytest.raises(CheckpointError):
         store.restore_newest(half)
+
+
+def test_fields_that_hold_no_arrays_may_come_and_go(tmp_path):
+    # As when a later version keeps averaged weights, which this run has none of.
+    with CheckpointStore(tmp_path / "before") as store:
+        store.save(4, states.fields(states.state(4)))
+    with CheckpointStore(tmp_path / "after") as store:
+        store.save(4, states.fields(states.state(4)) | {"later": None, "more": ()})
+    for workdir in ("before", "after"):
+        (step, restored), notes = restore(tmp_path / workdir)
+        assert (step, notes) == (4, [])
+        states.assert_equal(restored, states.state(4))
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read_is_no_damage(copied):
+    notes = []
+    with CheckpointStore(copied, read_only=True, note=notes.append) as store:
+        shutil.rmtree(copied / "checkpoints" / "2")  # by the run that goes on
+        step, _ = store.restore_newest(states.abstract())
+    assert (step, notes) == (1, [])

@@ -1,17 +1,14 @@
-import random
-import subprocess
-import sys
-import time
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.checkpoints import states
+from tests.checkpoints.killing import kill_amid
 from tests.checkpoints.states import names, restore
-from tests.tiny_run import environment, run_program
+from tests.tiny_run import run_program
 from vidtx.checkpoints import CheckpointStore
+from vidtx.errors import MachineError
 
 # Coroutines that Orbax left unawaited in `test_damage` may be complained of here.
 pytestmark = pytest.mark.filterwarnings(
@@ -49,6 +46,42 @@ def test_the_newest_two_are_kept(tmp_path):
         store.wait()
         assert store.steps == [6, 8]
     assert names(tmp_path) == ["6", "8"]
+
+
+def test_multiples_are_kept_for_ever(tmp_path):
+    for resumed in range(0, 12, 4):  # three processes, one after the other
+        with CheckpointStore(tmp_path, keep=2, keep_every=4) as store:
+            for step in range(resumed + 1, resumed + 5):
+                store.save(step, states.state(step))
+    assert names(tmp_path) == ["11", "12", "4", "8"]
+    assert restore(tmp_path)[0][0] == 12
+    # A run that keeps fewer goes on.
+    with CheckpointStore(tmp_path, keep=1) as store:
+        store.save(13, states.state(13))
+    assert names(tmp_path) == ["13"]
+
+
+def test_multiples_alone_say_not_what_else_to_delete(tmp_path):
+    with CheckpointStore(tmp_path, keep_every=2) as store:
+        for step in (1, 2, 3):
+            store.save(step, states.state(step))
+    assert names(tmp_path) == ["1", "2", "3"]
+
+
+def test_a_store_may_be_in_another_folder(tmp_path):
+    with CheckpointStore(tmp_path, folder="aside") as store:
+        store.save(1, states.state(1))
+        assert store.directory == tmp_path / "aside"
+    assert names(tmp_path, "aside") == ["1"]
+    assert restore(tmp_path) == (None, [])
+    assert restore(tmp_path, folder="aside")[0][0] == 1
+
+
+def test_a_step_older_than_the_newest_is_not_passed_over_in_silence(copied):
+    with CheckpointStore(copied) as store:
+        store.save(5, states.state(5))
+        with pytest.raises(MachineError, match="newer than 4"):
+            store.save(4, states.state(4))
 
 
 def test_all_are_kept_unless_told_otherwise(tmp_path):
@@ -98,24 +131,7 @@ def test_a_state_may_be_restored_onto_other_devices():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_process_killed_while_saving_costs_no_complete_checkpoint(tmp_path, seed):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.checkpoints.save_for_ever", tmp_path],
-        env=environment(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True,
-    )  # fmt: skip
-    complete = 0
-    try:
-        for line in process.stdout:
-            complete = int(line)
-            if complete >= 2:
-                break
-        time.sleep(random.Random(seed).uniform(0.0, 0.15))
-    finally:
-        process.kill()
-        rest = process.stdout.read().split()
-        process.wait()
-    complete = max([complete, *map(int, rest)])
-    assert complete >= 2, "it ended by itself"
+    complete = kill_amid("tests.checkpoints.save_for_ever", tmp_path, seed)
     (step, restored), notes = restore(tmp_path)
     # The one under way may have been finished without its being told.
     assert complete <= step <= complete + 1
