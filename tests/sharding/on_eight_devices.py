@@ -17,7 +17,13 @@ from vidtx.config import MeshSpec, resolve
 from vidtx.errors import ConfigError
 from vidtx.models import SCHEMES
 from vidtx.sharding import make_mesh, place_batch, rows_of_process
-from vidtx.training import abstract_state, init_state, make_optimizer, make_train_step
+from vidtx.training import (
+    abstract_state,
+    boxed_params,
+    init_state,
+    make_optimizer,
+    make_train_step,
+)
 
 MESHES = ((8, 1), (4, 2), (2, 4), (1, 8))
 STEPS = 3
@@ -62,7 +68,8 @@ def make_parts(mesh, scheme="divided"):
         "timesformer_ti4", scheme=scheme, num_classes=3, num_frames=2, image_size=8, embed_dim=16,
         depth=2, num_heads=2, drop_path=0.3,
     )  # fmt: skip
-    optimizer = make_optimizer(spec.optimizer, lambda step: 0.1)
+    params = jax.eval_shape(lambda: boxed_params(model))
+    optimizer = make_optimizer(spec.optimizer, lambda step: 0.1, params)
     return spec, model, optimizer, abstract_state(model, optimizer, mesh)
 
 
@@ -106,6 +113,7 @@ def batch(number, rows=8):
     return {
         "video": random.randint(0, 256, (rows, 2, 8, 8, 3), np.uint8),
         "label": random.randint(0, 3, rows, np.int32),
+        "index": random.randint(0, 99, rows).astype(np.uint32),
         "replaced": np.zeros(rows, np.int32),
     }
 
@@ -170,7 +178,7 @@ def error(found, reference):
 
 def constraints(folder):
     """Sharding constraints in the program of the step, as it is handed to the compiler."""
-    (program,) = pathlib.Path(folder).glob("*jit_step*compile*.mlir")
+    (program,) = pathlib.Path(folder).glob("*jit_train_step*compile*.mlir")
     return len(re.findall(r"sdy\.sharding_constraint|@Sharding\(", program.read_text()))
 
 

@@ -13,14 +13,16 @@ import pytest
 
 from tests import tiny_run
 from vidtx import create_model
-from vidtx.config import MeshSpec, resolve
+from vidtx.config import MeshSpec, ProfileSpec, resolve
 from vidtx.errors import DivergedError, StoppedError
 from vidtx.sharding import make_mesh, place_batch
 from vidtx.training import (
     Parts,
     Schedule,
     StopSignal,
+    Trace,
     abstract_state,
+    boxed_params,
     init_state,
     make_optimizer,
     make_train_step,
@@ -60,6 +62,8 @@ class Machine:
             write=lambda step, figures: happened.append(("write", step, figures)),
             progress=Silent(),
             stop=stop or StopSignal(),
+            trace=Trace(ProfileSpec(first_step=None, steps=1), "profile"),
+            utilisation=lambda speed: None,
         )
         try:
             last = train(state, first, parts, when, **options)
@@ -74,6 +78,7 @@ def batch(number):
     return {
         "video": random.randint(0, 256, (4, 2, 8, 8, 3), np.uint8),
         "label": random.randint(0, 3, 4, np.int32),
+        "index": random.randint(0, 99, 4).astype(np.uint32),
         "replaced": np.zeros(4, np.int32),
     }
 
@@ -88,7 +93,9 @@ def machine():
         num_heads=2, drop_path=0.0,
     )  # fmt: skip
     # A sound learning rate, but for states that claim to have seen a thousand steps.
-    optimizer = make_optimizer(spec.optimizer, lambda step: jnp.where(step < 1000, 0.01, 1e30))
+    rate = lambda step: jnp.where(step < 1000, 0.01, 1e30)  # noqa: E731
+    params = jax.eval_shape(lambda: boxed_params(model))
+    optimizer = make_optimizer(spec.optimizer, rate, params)
     abstract = abstract_state(model, optimizer, mesh)
     step = make_train_step(spec, model, optimizer, mesh, abstract)
     # Computed once: every call of init_state compiles anew.

@@ -28,8 +28,10 @@ def send(number):
 def test_the_first_signal_is_noted(outer, name):
     with StopSignal() as stop:
         assert stop.received is None
+        assert not stop.reached()
         send(signal.Signals[name])
         assert stop.received == name
+        assert stop.reached()
     assert outer == []
 
 

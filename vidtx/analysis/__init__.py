@@ -1,5 +1,20 @@
-"""Looking at a model: what it costs."""
+"""Looking at a model: what it costs, and how well a chip is used."""
 
-from vidtx.analysis.cost import Macs, StepMacs, count_macs, count_parameters
+from vidtx.analysis.chips import peak_flops, utilisation
+from vidtx.analysis.cost import (
+    Macs,
+    StepMacs,
+    count_macs,
+    count_parameters,
+    parameter_shapes,
+)
 
-__all__ = ["Macs", "StepMacs", "count_macs", "count_parameters"]
+__all__ = [
+    "Macs",
+    "StepMacs",
+    "count_macs",
+    "count_parameters",
+    "parameter_shapes",
+    "peak_flops",
+    "utilisation",
+]

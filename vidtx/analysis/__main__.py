@@ -2,12 +2,15 @@
 
 python -m vidtx.analysis
 python -m vidtx.analysis --model=timesformer_l16 --frames=96 --classes=400
+
+With --parameters=SCHEME, the names of a scheme's parameters, which the patterns of optimizer.freeze
+and optimizer.groups match, with their shapes.
 """
 
 import argparse
 
-from vidtx.analysis import count_macs, count_parameters
-from vidtx.models import SCHEMES, create_model
+from vidtx.analysis import count_macs, count_parameters, parameter_shapes
+from vidtx.models import SCHEMES, TimeSformer, create_model
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,11 +24,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--classes", type=int, default=174, help="174 as in the paper's Table 1")
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--image_size", type=int, default=224)
+    parser.add_argument("--parameters", choices=tuple(SCHEMES), metavar="SCHEME")
     options = parser.parse_args(arguments)
-    print("| scheme | steps | parameters | GMACs |\n| --- | --- | ---: | ---: |")
-    for scheme in SCHEMES:
+
+    def create(scheme: str) -> TimeSformer:
         try:
-            model = create_model(
+            return create_model(
                 options.model,
                 scheme=scheme,
                 num_classes=options.classes,
@@ -34,6 +38,14 @@ def main(arguments: list[str] | None = None) -> None:
             )
         except ValueError as error:
             parser.error(str(error))
+
+    if options.parameters:
+        for name, shape in parameter_shapes(create(options.parameters)).items():
+            print(f"{name}  {list(shape)}")
+        return
+    print("| scheme | steps | parameters | GMACs |\n| --- | --- | ---: | ---: |")
+    for scheme in SCHEMES:
+        model = create(scheme)
         steps = ", ".join(step.name for step in SCHEMES[scheme].steps)
         parameters = count_parameters(model)["total"]
         macs = count_macs(model).total / 1e9

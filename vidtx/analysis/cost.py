@@ -11,6 +11,21 @@ from vidtx.kernels import Grouping, Step
 from vidtx.models import TimeSformer, get_scheme
 
 
+def parameter_shapes(model: TimeSformer) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's parameters by name, such as ``block_0/attention/qkv/kernel``.
+
+    Args:
+      model: any model of `vidtx.create_model`.
+    """
+    frames, height, width = model.num_frames, *model.image_size
+    clips = jax.ShapeDtypeStruct((1, frames, height, width, 3), jnp.float32)
+    params = nn.meta.unbox(jax.eval_shape(model.init, jax.random.key(0), clips)["params"])
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    }
+
+
 def count_parameters(model: TimeSformer) -> dict[str, int]:
     """Parameters by part. Shapes alone are traced: no memory, whatever the model's size.
 
@@ -22,12 +37,9 @@ def count_parameters(model: TimeSformer) -> dict[str, int]:
       that the image ViT has), ``added_steps`` (all other steps, with their norms and output
       layers), ``mlp``, ``norms`` (two a block, and the last one), ``head``, and ``total``.
     """
-    frames, height, width = model.num_frames, *model.image_size
-    clips = jax.ShapeDtypeStruct((1, frames, height, width, 3), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), clips)
     parts = dict.fromkeys(("embedding", "attention", "added_steps", "mlp", "norms", "head"), 0)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(nn.meta.unbox(variables["params"])):
-        parts[_part([entry.key for entry in path])] += math.prod(leaf.shape)
+    for name, shape in parameter_shapes(model).items():
+        parts[_part(name.split("/"))] += math.prod(shape)
     return parts | {"total": sum(parts.values())}
 
 

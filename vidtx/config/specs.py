@@ -121,11 +121,6 @@ class RunSpec:
                 f"optimizer.warmup_steps is {warmup}, but the run has only {steps} steps; it must "
                 "be less."
             )
-        batch, parts = self.train.global_batch, self.train.accumulate
-        if parts >= 1 and batch % parts:
-            yield (
-                f"train.global_batch is {batch}; it must be a multiple of train.accumulate {parts}."
-            )
         if self.data.multi_label and self.train.label_smoothing:
             yield (
                 f"train.label_smoothing is {self.train.label_smoothing}, but data.multi_label "

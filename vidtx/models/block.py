@@ -44,7 +44,12 @@ class StepAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, patches: jax.Array, class_tokens: jax.Array | None, *, train: bool
+        self,
+        patches: jax.Array,
+        class_tokens: jax.Array | None,
+        *,
+        train: bool,
+        clip_index: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array | None]:
         """Attends within every group.
 
@@ -52,6 +57,7 @@ class StepAttention(nn.Module):
           patches: ``[B, T, H, W, D]``, normalised.
           class_tokens: ``[B, S, D]``, normalised, or None where the step treats patches alone.
           train: whether to drop paths (needs the rng ``dropout``).
+          clip_index: int ``[B]``, what each clip's draws depend on; see `drop_path_factor`.
 
         Returns:
           The residuals of the patches ``[B, T, H, W, D]`` and of the class tokens ``[B, S, D]``:
@@ -71,8 +77,9 @@ class StepAttention(nn.Module):
 
         if train and self.drop_path > 0.0:
             groups = len(grouping.group_sizes)
+            draws, dtype = (batch, groups, 1), self.layers.dtype
             factor = drop_path_factor(
-                self.make_rng("dropout"), self.drop_path, (batch, groups, 1), self.layers.dtype
+                self.make_rng("dropout"), self.drop_path, draws, dtype, clip_index
             )
             tokens = max(grouping.group_sizes)
             attended *= grouping.scatter(
@@ -98,13 +105,16 @@ class AddedStep(nn.Module):
     layers: Layers
 
     @nn.compact
-    def __call__(self, patches: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(
+        self, patches: jax.Array, *, train: bool, clip_index: jax.Array | None = None
+    ) -> jax.Array:
         """The residual ``[B, T, H, W, D]`` of patches ``[B, T, H, W, D]``."""
         dim = patches.shape[-1]
         attention = StepAttention(
             self.step, self.num_heads, self.drop_path, self.layers, name="attention"
         )
-        attended, _ = attention(self.layers.norm(name="norm")(patches), None, train=train)
+        normed = self.layers.norm(name="norm")(patches)
+        attended, _ = attention(normed, None, train=train, clip_index=clip_index)
         return self.layers.dense(dim, ("embed", "fc"), name="fc", zero_init=True)(attended)
 
 
@@ -128,19 +138,27 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, patches: jax.Array, class_tokens: jax.Array, *, train: bool
+        self,
+        patches: jax.Array,
+        class_tokens: jax.Array,
+        *,
+        train: bool,
+        clip_index: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         """Maps patches ``[B, T, H, W, D]`` and class tokens ``[B, S, D]`` to the same shapes."""
         options = {"num_heads": self.num_heads, "drop_path": self.drop_path, "layers": self.layers}
         for step in self.scheme.added_steps:
             patches = _place_for(step, patches)
-            patches += AddedStep(step, name=step.name, **options)(patches, train=train)
+            added = AddedStep(step, name=step.name, **options)
+            patches += added(patches, train=train, clip_index=clip_index)
         patches = _place_for(None, patches)
         class_tokens = nn.with_logical_constraint(class_tokens, _CLASS_TOKENS)
 
         norm = self.layers.norm(name="norm1")
         attention = StepAttention(self.scheme.vit_step, name="attention", **options)
-        residual, class_residual = attention(norm(patches), norm(class_tokens), train=train)
+        residual, class_residual = attention(
+            norm(patches), norm(class_tokens), train=train, clip_index=clip_index
+        )
         patches, class_tokens = patches + residual, class_tokens + class_residual
 
         norm = self.layers.norm(name="norm2")
@@ -150,7 +168,7 @@ class Block(nn.Module):
             # One draw a sequence of the reference: the clip, or the frame for space-only.
             draws = (*class_tokens.shape[:2], 1)
             factor = drop_path_factor(
-                self.make_rng("dropout"), self.drop_path, draws, self.layers.dtype
+                self.make_rng("dropout"), self.drop_path, draws, self.layers.dtype, clip_index
             )
             residual *= factor[:, :, None, None]
             class_residual *= factor

@@ -88,8 +88,24 @@ class Mlp(nn.Module):
 
 
 def drop_path_factor(
-    key: jax.Array, rate: float, shape: tuple[int, ...], dtype: jnp.dtype
+    key: jax.Array,
+    rate: float,
+    shape: tuple[int, ...],
+    dtype: jnp.dtype,
+    clip_index: jax.Array | None = None,
 ) -> jax.Array:
-    """Random factors of stochastic depth: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
+    """Random factors of stochastic depth: 0 with probability ``rate``, else ``1 / (1 - rate)``.
+
+    Args:
+      key: of the draw.
+      rate: probability of 0.
+      shape: ``[B, ...]`` of the factors.
+      dtype: of the factors.
+      clip_index: int ``[B]``; a clip's draws are a function of ``key`` and its number here alone,
+        so that a batch taken in parts draws what the whole one does. None counts from 0.
+    """
     keep = 1.0 - rate
-    return jnp.where(jax.random.bernoulli(key, keep, shape), 1.0 / keep, 0.0).astype(dtype)
+    clip_index = jnp.arange(shape[0]) if clip_index is None else clip_index
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, clip_index)
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, keep, shape[1:]))(keys)
+    return jnp.where(kept, 1.0 / keep, 0.0).astype(dtype)

@@ -60,13 +60,17 @@ class TimeSformer(nn.Module):
         return self.num_frames, height // self.patch_size, width // self.patch_size
 
     @nn.compact
-    def __call__(self, clips: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, clips: jax.Array, *, train: bool = False, clip_index: jax.Array | None = None
+    ) -> jax.Array:
         """Classifies clips.
 
         Args:
           clips: ``[B, T, height, width, 3]``, floating point and normalised. Any ``T``; height and
             width multiples of the patch size.
           train: whether to drop paths, for which `apply` needs ``rngs={"dropout": key}``.
+          clip_index: int ``[B]``, numbers of the clips in a larger batch that this one is part of:
+            the paths that a clip drops are a function of key and number. None counts from 0.
 
         Returns:
           Logits ``[B, C]``, float32.
@@ -104,7 +108,7 @@ class TimeSformer(nn.Module):
                 drop_path=float(rate),
                 layers=layers,
                 name=f"block_{index}",
-            )(patches, class_tokens, train=train)
+            )(patches, class_tokens, train=train, clip_index=clip_index)
 
         # Space-only averages its frames' class tokens before the last norm.
         clip_token = layers.norm(name="norm")(class_tokens.mean(axis=1))

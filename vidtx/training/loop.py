@@ -1,8 +1,6 @@
 """The training loop."""
 
-import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -10,6 +8,9 @@ import jax
 import numpy as np
 
 from vidtx.errors import DivergedError, StoppedError, VidtxError
+from vidtx.sharding import processes
+from vidtx.training.clock import Clock
+from vidtx.training.profile import Trace
 from vidtx.training.signals import StopSignal
 from vidtx.training.state import TrainState, Window
 
@@ -46,6 +47,9 @@ class Parts:
       write: writes metrics of state *n*.
       progress: shows them.
       stop: notes signals.
+      trace: of the steps that are profiled.
+      utilisation: the share of the chips' peak that so many clips per second take, or None where
+        the chip is not known.
     """
 
     batches: Iterator[Batch]
@@ -58,6 +62,8 @@ class Parts:
     write: Callable[[int, Mapping[str, float]], None]
     progress: ProgressLine
     stop: StopSignal
+    trace: Trace
+    utilisation: Callable[[float], float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,30 +121,43 @@ def train(
       DivergedError: loss or gradient stopped being finite; that state is not saved.
       StoppedError: a signal came; the state is saved.
     """
-    clock = _Clock()
+    clock = Clock()
     if evaluate_first:
         _evaluate(step, state, parts)
     while step < when.total:
-        if parts.stop.received:
+        if parts.stop.reached():
             parts.save(step, _checked(state, step))
-            raise StoppedError(
-                f"Stopped by {parts.stop.received} after step {step}, which is saved. The same "
-                "command goes on from there."
+            raise processes.raised_by_all(
+                StoppedError(
+                    f"Stopped by {parts.stop.received} after step {step}, which is saved. The same "
+                    "command goes on from there."
+                )
             )
-        try:
-            with clock.waiting():
-                batch = next(parts.batches)
-        except Exception:
-            parts.save(step, _checked(state, step))
-            raise
-        state = parts.step(state, parts.place(batch))
+        parts.trace.before(step)
+        # Nothing in here may wait for the devices, or move data to or from them unasked.
+        with (
+            jax.profiler.StepTraceAnnotation("train", step_num=step),
+            jax.transfer_guard("disallow"),
+        ):
+            try:
+                with clock.waiting():
+                    batch = next(parts.batches)
+            except Exception:
+                if processes.count() == 1:  # a save takes all of them
+                    with jax.transfer_guard("allow"):
+                        parts.save(step, _checked(state, step))
+                raise
+            state = parts.step(state, parts.place(batch))
         step += 1
+        parts.trace.after(step, state)
 
         if when.logs(step):
             window = jax.device_get(state.window)
             figures = _figures(window, parts.learning_rate(step - 1))
             timing = clock.lap(int(window.clips))
-            parts.write(step, {**figures, **{f"timing/{k}": v for k, v in timing.items()}})
+            utilisation = parts.utilisation(timing["clips_per_second"])
+            more = {} if utilisation is None else {"mfu": utilisation}
+            parts.write(step, figures | {f"timing/{k}": v for k, v in (timing | more).items()})
             parts.progress.update(
                 step, loss=figures["train/loss"], accuracy=figures["train/accuracy"], **timing
             )
@@ -156,8 +175,9 @@ def _evaluate(step: int, state: TrainState, parts: Parts) -> None:
     state = _checked(state, step)
     try:
         parts.evaluate(step, state)
-    except VidtxError:
-        parts.save(step, state)
+    except VidtxError as error:
+        if error.together or processes.count() == 1:  # a save takes all of them
+            parts.save(step, state)
         raise
 
 
@@ -169,10 +189,13 @@ def _checked(state: TrainState, step: int) -> TrainState:
 def _check(window: Window, step: int) -> None:
     bad = int(window.first_bad_step)
     if bad >= 0:
-        raise DivergedError(
-            f"Loss, gradient or update was not finite at step {bad + 1} (seen at step {step}). The "
-            "checkpoints are older and sound. Start in another --workdir with a lower "
-            "optimizer.learning_rate, a longer optimizer.warmup_steps or an optimizer.clip_norm."
+        raise processes.raised_by_all(
+            DivergedError(
+                f"Loss, gradient or update was not finite at step {bad + 1} (seen at step {step}). "
+                "The checkpoints are older and sound. Start in another --workdir with a lower "
+                "optimizer.learning_rate, a longer optimizer.warmup_steps or an "
+                "optimizer.clip_norm."
+            )
         )
 
 
@@ -183,34 +206,5 @@ def _figures(window: Window, learning_rate: float) -> dict[str, float]:
         "train/grad_norm": float(window.grad_norm) / int(window.steps),
         "train/learning_rate": learning_rate,
         "train/replaced": int(window.replaced),
+        "train/clip_ids": int(window.clip_ids),
     }
-
-
-class _Clock:
-    """Wall-clock time between lines of metrics, and the share of it spent waiting for data."""
-
-    def __init__(self):
-        self._start = time.perf_counter()
-        self._waited = 0.0
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Counts what happens inside as waiting for data."""
-        start = time.perf_counter()
-        yield
-        self._waited += time.perf_counter() - start
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Does not count what happens inside."""
-        start = time.perf_counter()
-        yield
-        self._start += time.perf_counter() - start
-
-    def lap(self, clips: int) -> dict[str, float]:
-        """Figures since the last lap, in which ``clips`` clips were seen."""
-        now = time.perf_counter()
-        seconds = max(now - self._start, 1e-9)
-        figures = {"clips_per_second": clips / seconds, "input_wait": self._waited / seconds}
-        self._start, self._waited = now, 0.0
-        return figures
