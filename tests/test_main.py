@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -231,11 +232,43 @@ def test_a_run_s_config_that_was_edited_is_checked_like_any_other(refused, workd
     assert "frames is 0" in refused("--mode=eval", f"--workdir={workdir}")
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--coordinator=a:1", "--num_processes and --process_id is missing"),
+        ("--num_processes=2 --process_id=0", "--coordinator is missing"),
+        ("--distributed --process_id=0", "--coordinator and --num_processes is missing"),
+        ("--coordinator=a --num_processes=2 --process_id=0", "write it as HOST:PORT"),
+        ("--coordinator=:1 --num_processes=2 --process_id=0", "write it as HOST:PORT"),
+        ("--coordinator=a:99999 --num_processes=2 --process_id=0", "write it as HOST:PORT"),
+        ("--coordinator=a:1 --num_processes=2 --process_id=2", "must be less than"),
+        ("--coordinator=a:1 --num_processes=0 --process_id=0", "num_processes"),
+        ("--coordinator=a:1 --num_processes=2 --process_id=-1", "process_id"),
+        ("--join_timeout=0", "join_timeout"),
+    ],
+)
+def test_a_job_is_described_whole_or_not_at_all(refused, config, workdir, flags, message):
+    assert message in refused(config, f"--workdir={workdir}", *flags.split())
+    assert not workdir.exists()
+
+
+def test_a_coordinator_s_port_that_is_taken(refused, config, workdir):
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        message = refused(
+            config, f"--workdir={workdir}",
+            f"--coordinator=localhost:{port}", "--num_processes=1", "--process_id=0", code=7,
+        )  # fmt: skip
+    assert f"Port {port} of --coordinator=localhost:{port} cannot be used here" in message
+
+
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_is_given(capsys, flag):
     assert main([flag]) == 0
     text = capsys.readouterr().out
-    for word in ("--config=", "--workdir=", "--mode=eval", "The run directory."):
+    for word in ("--config=", "--workdir=", "--mode=eval", "The run directory.", "--distributed"):
         assert word in text
 
 

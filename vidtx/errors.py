@@ -14,13 +14,26 @@ code      meaning
 ========  =================================================================================
 
 Their messages are for the person who typed the command: the value, the bound, the cause, the cure.
+
+Of a job of several processes, all exit with the same code.
 """
+
+import errno
+
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_MACHINE = ("RESOURCE_EXHAUSTED", "Unable to initialize backend")
 
 
 class VidtxError(Exception):
-    """An error that a person can mend; the door prints its message without a stack trace."""
+    """An error that a person can mend; the door prints its message without a stack trace.
+
+    Attributes:
+      exit_code: of the process.
+      together: whether all processes of a job raise it at the same point, so that one may print it.
+    """
 
     exit_code = 1
+    together = False
 
 
 class ConfigError(VidtxError):
@@ -57,3 +70,21 @@ class MachineError(VidtxError):
     """Storage or machine: the disk is full, a library is missing, the run does not fit."""
 
     exit_code = 7
+
+
+def explain(error: BaseException) -> VidtxError | None:
+    """What an error means for the person who typed the command, or None if it is a bug."""
+    if isinstance(error, VidtxError):
+        return error
+    if isinstance(error, KeyboardInterrupt):  # where nobody looks out for it, or a second one
+        return StoppedError("Stopped at once. The same command goes on from the newest checkpoint.")
+    if isinstance(error, OSError):
+        if error.errno in _STORAGE:
+            return MachineError(f"{error}. Free space, or choose another place.")
+        return None
+    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MACHINE):
+        return MachineError(
+            f"{error}\nThe run does not fit this machine, or its accelerator cannot be used: "
+            "lower train.global_batch, raise mesh.fsdp, or mend the installation."
+        )
+    return None

@@ -7,9 +7,16 @@
 experiment that comes with vidtx, such as ``k400_divided``; ``:arg`` may follow. Any option can be
 changed on the command line: ``--config.train.global_batch=256``. The same command resumes a run
 that was stopped. ``--mode=eval`` without ``--config`` takes the config of the run directory.
+
+Several processes are one job where each is given the same command, and ``--distributed`` on TPU
+pods, under Slurm, Open MPI or Kubernetes, where JAX finds out about the others. Elsewhere each is
+told of them, here the first of two, which is the one that runs on HOST:
+
+    … --coordinator=HOST:PORT --num_processes=2 --process_id=0
+
+All must see the same ``--workdir`` and hold the same data.
 """
 
-import errno
 import os
 import sys
 from typing import NoReturn
@@ -20,13 +27,14 @@ from ml_collections import ConfigDict
 
 from experiments.defaults import defaults
 from vidtx import run
-from vidtx.config import change, is_option, load_config, resolve
-from vidtx.errors import ConfigError, MachineError, StoppedError, VidtxError
+from vidtx.config import RunSpec, change, is_option, load_config, resolve, to_dict
+from vidtx.errors import ConfigError, MachineError, VidtxError, explain
 from vidtx.run.workdir import read_config
+from vidtx.sharding import job, processes
 
 _MODES = ("train", "eval")
-_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
-_MACHINE = ("RESOURCE_EXHAUSTED", "Unable to initialize backend")
+_JOB = ("coordinator", "num_processes", "process_id")
+_JOIN_SECONDS = 300
 
 
 def _parse(arguments: list[str]) -> flags.FlagValues:
@@ -45,6 +53,23 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
         "Train, or evaluate the newest checkpoint again.",
         flag_values=values,
     )
+    flags.DEFINE_boolean(
+        "distributed", False, "This process is one of several of a job.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "coordinator", None, "HOST:PORT where process 0 listens.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_processes", None, "Number of processes of the job.", 1, flag_values=values
+    )
+    flags.DEFINE_integer("process_id", None, "Number of this process.", 0, flag_values=values)
+    flags.DEFINE_integer(
+        "join_timeout",
+        _JOIN_SECONDS,
+        "Seconds to wait for the other processes at the start.",
+        1,
+        flag_values=values,
+    )
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
     try:
         unexpected = values(["vidtx.main", *arguments])[1:]
@@ -55,6 +80,32 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
             f"Unexpected argument {unexpected[0]!r}; options begin with --. See --help."
         )
     return values
+
+
+def _join(values: flags.FlagValues) -> None:
+    """Makes this process one of a job, if it is to be."""
+    given = {name: values[name].value for name in _JOB}
+    absent = [f"--{name}" for name, value in given.items() if value is None]
+    if len(absent) == len(_JOB):
+        if values.distributed:
+            job.join(None, None, None, values.join_timeout)
+        return
+    if absent:
+        raise ConfigError(
+            f"{' and '.join(absent)} is missing: --coordinator, --num_processes and --process_id "
+            "go together. Where JAX finds out by itself, --distributed alone does."
+        )
+    host, _, port = values.coordinator.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise ConfigError(
+            f"--coordinator={values.coordinator}: write it as HOST:PORT, such as 10.0.0.1:1234."
+        )
+    if values.process_id >= values.num_processes:
+        raise ConfigError(
+            f"--process_id={values.process_id} must be less than --num_processes="
+            f"{values.num_processes}; the first is 0."
+        )
+    job.join(*given.values(), values.join_timeout)
 
 
 def _config(values: flags.FlagValues) -> ConfigDict:
@@ -74,43 +125,52 @@ def _run(arguments: list[str]) -> None:
         return
     if not values.workdir:
         raise ConfigError("--workdir is missing: the directory that the run is kept in.")
-    config = _config(values)
-    change(config, [argument for argument in arguments if is_option(argument)])
-    spec = resolve(config, run.problems)
+    _join(values)
+    with job.ending_together():
+        _run_mode(values, [argument for argument in arguments if is_option(argument)])
+
+
+def _run_mode(values: flags.FlagValues, options: list[str]) -> None:
+    def resolved() -> RunSpec:
+        config = _config(values)
+        change(config, options)
+        return resolve(config, run.problems)
+
+    spec = processes.agree(resolved)
+    if jax.process_count() > processes.count():
+        raise ConfigError(
+            f"This is one of {jax.process_count()} processes: give --distributed to all of them."
+        )
+    _check_same_command(values.mode, spec)
     if values.mode == "train":
         run.run_train(spec, values.workdir)
     else:
         run.run_eval(spec, values.workdir)
 
 
+def _check_same_command(mode: str, spec: RunSpec) -> None:
+    """Refuses processes of one job that were given different commands."""
+    config = to_dict(spec)
+    for name in ("data_dir", "threads"):  # a machine's own matter
+        del config["data"][name]
+    processes.check_same({"mode": mode, "config": config}, "Give all of them the same command.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code (see `vidtx.errors`)."""
     try:
         _run(sys.argv[1:] if arguments is None else arguments)
-    except VidtxError as error:
-        return _fail(error)
-    except KeyboardInterrupt:  # before or after the work that looks out for it
-        return _fail(
-            StoppedError("Stopped at once. The same command goes on from the newest checkpoint.")
-        )
-    except OSError as error:
-        if error.errno not in _STORAGE:
+    except (VidtxError, KeyboardInterrupt, OSError, RuntimeError) as error:
+        known = explain(error)
+        if known is None:
             raise
-        return _fail(MachineError(f"{error}. Free space, or choose another place."))
-    except (jax.errors.JaxRuntimeError, RuntimeError) as error:
-        if not any(sign in str(error) for sign in _MACHINE):
-            raise
-        return _fail(
-            MachineError(
-                f"{error}\nThe run does not fit this machine, or its accelerator cannot be used: "
-                "lower train.global_batch, raise mesh.fsdp, or mend the installation."
-            )
-        )
+        return _fail(known)
     return 0
 
 
 def _fail(error: VidtxError) -> int:
-    print(f"vidtx: {error}", file=sys.stderr, flush=True)
+    if processes.is_lead() or not error.together:
+        print(f"vidtx: {error}", file=sys.stderr, flush=True)
     return error.exit_code
 
 
@@ -118,12 +178,16 @@ def program() -> NoReturn:
     """Runs the command line and ends the process.
 
     After a failed write at once: threads that wait for storage would hold the process for minutes
-    and tell the same failure again, with stack traces.
+    and tell the same failure again, with stack traces. In a job too, whose listening threads would
+    crash the interpreter while it is taken down.
     """
     code = main()
+    joined = jax.distributed.is_initialized()
+    if joined:
+        job.leave()
     sys.stdout.flush()
     sys.stderr.flush()
-    if code == MachineError.exit_code:
+    if joined or code == MachineError.exit_code:
         os._exit(code)
     sys.exit(code)
 

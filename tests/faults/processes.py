@@ -1,6 +1,7 @@
 """Runs as processes of their own, to be killed, stopped and looked at afterwards."""
 
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import orbax.checkpoint as ocp
 from tests.tiny_run import arguments, environment
 from vidtx.reporting import read_metrics
 
-# Long enough to be hit in the middle, with drop path, so that random numbers matter too.
+# Long enough to be hit in the middle, with all that is random, averaged or kept beside the weights.
 LONG = {
     "train.steps": 100,
     "train.log_every_steps": 4,
@@ -21,9 +22,15 @@ LONG = {
     "model.depth": 2,
     "model.drop_path": 0.2,
     "data.flip": True,
+    "train.mixup": 0.8,
+    "train.cutmix": 1.0,
+    "train.accumulate": 2,
+    "train.ema_decay": 0.9,
+    "optimizer.freeze": "('embedding/patch.*',)",
+    "checkpoint.keep_best": 1,
 }
 
-_TIMEOUT = 240  # seconds
+_TIMEOUT = 150  # seconds
 
 
 def start(data_dir, workdir, *more, largest_file=None, **overrides):
@@ -41,6 +48,44 @@ def start(data_dir, workdir, *more, largest_file=None, **overrides):
         return subprocess.Popen(command, env=environment(), stdout=out, stderr=err)
 
 
+def start_job(data_dir, workdir, *more, count=2, devices=2, **overrides):
+    """Starts the processes of a job, whose output goes to ``WORKDIR.0.out`` and so on.
+
+    Args:
+      data_dir: of the data sets.
+      workdir: of the run.
+      *more: arguments of all processes; a list holds those of each.
+      count: number of processes.
+      devices: of each.
+      **overrides: of the config.
+    """
+    options = arguments(data_dir, workdir, **overrides)
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        job = [f"--coordinator=localhost:{probe.getsockname()[1]}", f"--num_processes={count}"]
+    processes = []
+    for index in range(count):
+        own = [each[index] if isinstance(each, list) else each for each in more]
+        command = [sys.executable, "-m", "vidtx.main", *options, *job, f"--process_id={index}"]
+        with open(f"{workdir}.{index}.out", "w") as out, open(f"{workdir}.{index}.err", "w") as err:
+            processes.append(
+                subprocess.Popen([*command, *own], env=environment(devices), stdout=out, stderr=err)
+            )
+    return processes
+
+
+def finish_job(processes, workdir, timeout=_TIMEOUT):
+    """Waits for a job: the exit codes, and what was written to standard error, by process."""
+    deadline = time.monotonic() + timeout
+    try:
+        codes = [process.wait(max(0, deadline - time.monotonic())) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    paths = [pathlib.Path(f"{workdir}.{index}.err") for index in range(len(processes))]
+    return codes, [path.read_text() for path in paths]
+
+
 def finish(data_dir, workdir, *more, **overrides):
     """Runs the command to its end: exit code, and what it wrote to standard error."""
     error_file = pathlib.Path(f"{workdir}.err")
@@ -50,7 +95,7 @@ def finish(data_dir, workdir, *more, **overrides):
 
 
 def wait_for_step(process, workdir, step):
-    """Waits until metrics of ``step`` or a later one are written."""
+    """Waits until metrics of ``step`` or a later one are written; ``process`` is to do that."""
     path = pathlib.Path(workdir) / "metrics.jsonl"
     _wait_until(
         process,
@@ -59,17 +104,19 @@ def wait_for_step(process, workdir, step):
     )
 
 
-def wait_for_output(process, workdir, text):
-    """Waits until the process has written ``text`` to standard output."""
-    _wait_until(process, workdir, lambda: text in pathlib.Path(f"{workdir}.out").read_text())
+def wait_for_output(process, name, text):
+    """Waits until the process has written ``text`` to standard output, kept in ``NAME.out``."""
+    _wait_until(process, name, lambda: text in pathlib.Path(f"{name}.out").read_text())
 
 
-def _wait_until(process, workdir, happened):
+def _wait_until(process, name, happened):
     deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
         if happened():
             return
-        assert process.poll() is None, pathlib.Path(f"{workdir}.err").read_text()
+        if process.poll() is not None:
+            paths = pathlib.Path(name).parent.glob(f"{pathlib.Path(name).name}*.err")
+            raise AssertionError("\n".join(path.read_text() for path in paths))
         time.sleep(0.01)
     raise TimeoutError(f"it did not happen in {_TIMEOUT} s")
 

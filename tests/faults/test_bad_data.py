@@ -21,7 +21,7 @@ def copied(motions_dir, tmp_path):
 
 
 def shard(data_dir, split):
-    (path,) = (data_dir / "motions" / "1.0.0").glob(f"motions-{split}.array_record-*")
+    (path,) = (data_dir / "motions").glob(f"*/motions-{split}.array_record-*")
     return path
 
 

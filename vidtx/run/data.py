@@ -10,11 +10,12 @@ from jax.sharding import Mesh
 
 from data_pipelines import errors as data_errors
 from data_pipelines import motions
+from data_pipelines.labels import check_labels
 from data_pipelines.loader import Batches, ClipSpec, eval_batches, train_batches
 from data_pipelines.records import DatasetDescription, SplitSource, describe, open_split
 from vidtx.config import RunSpec
 from vidtx.errors import ConfigError, DataQualityError
-from vidtx.sharding import rows_of_process
+from vidtx.sharding import processes, rows_of_process
 
 _WRONG_USE = (data_errors.DatasetMissingError, data_errors.UnknownSplitError)
 
@@ -75,54 +76,77 @@ class RunData:
     ) -> "RunData":
         """Finds the data set; with ``may_build``, makes the embedded one first if it is absent.
 
-        While it is made, ``between`` is called now and then; it may raise to stop.
+        While it is made, ``between`` is called now and then; it may raise to stop. In a job process
+        0 makes it, and all must find the same.
         """
         name, data_dir = spec.data.name, spec.data.data_dir
-        with data_errors_as_ours():
-            try:
+
+        def find() -> DatasetDescription:
+            with data_errors_as_ours():
                 description = describe(name, data_dir)
-            except data_errors.DataError:
+                check_labels(description, spec.data.multi_label)
+                return description
+
+        def make() -> None:
+            try:
+                find()
+            except (ConfigError, DataQualityError):
                 # Whole, or not there at all: what an interrupted build left is made anew.
-                if not may_build or name != motions.NAME or motions.is_built(data_dir):
+                if name != motions.NAME or motions.is_built(data_dir):
                     raise
                 motions.build_in_process(data_dir, between)
-                description = describe(name, data_dir)
+
+        if may_build:
+            processes.on_lead(make)
+        description = processes.agree(find)
+        processes.check_same(
+            {f"fingerprint of {name}": description.fingerprint},
+            "Give each of them a copy of the same data set, or one that they share.",
+        )
         return cls(spec, description, mesh)
 
     def source(self, split: str) -> SplitSource:
         """A split's records."""
-        with data_errors_as_ours():
-            return open_split(self.spec.data.name, split, self.spec.data.data_dir)
+
+        def find() -> SplitSource:
+            with data_errors_as_ours():
+                return open_split(self.spec.data.name, split, self.spec.data.data_dir)
+
+        return processes.agree(find)
 
     def train_batches(self, source: SplitSource, start: int, threads: int | None = None) -> Batches:
         """Batch ``start``, ``start + 1``, …: this process's rows."""
         spec, size = self.spec, self.spec.train.global_batch
         index, count = rows_of_process(self.mesh, size)
-        return train_batches(
-            source,
-            clip_spec(spec),
-            global_batch=size,
-            seed=spec.seed,
-            start_batch=start,
-            shard_index=index,
-            shard_count=count,
-            threads=threads or spec.data.threads,
-            max_bad=spec.data.max_bad,
-        )
+        with data_errors_as_ours():
+            return train_batches(
+                source,
+                clip_spec(spec),
+                global_batch=size,
+                seed=spec.seed,
+                multi_label=spec.data.multi_label,
+                start_batch=start,
+                shard_index=index,
+                shard_count=count,
+                threads=threads or spec.data.threads,
+                max_bad=spec.data.max_bad,
+            )
 
     def eval_batches(self, source: SplitSource) -> Batches:
         """All videos, once: this process's rows, of batches that the mesh divides."""
         devices = self.mesh.size
         size = -(-self.spec.eval.global_batch // devices) * devices
         index, count = rows_of_process(self.mesh, size)
-        return eval_batches(
-            source,
-            clip_spec(self.spec),
-            global_batch=size,
-            shard_index=index,
-            shard_count=count,
-            threads=self.spec.data.threads,
-        )
+        with data_errors_as_ours():
+            return eval_batches(
+                source,
+                clip_spec(self.spec),
+                global_batch=size,
+                multi_label=self.spec.data.multi_label,
+                shard_index=index,
+                shard_count=count,
+                threads=self.spec.data.threads,
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain values, ready for JSON."""

@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from vidtx.checkpoints import CheckpointStore
+from vidtx.checkpoints import BestStore, CheckpointStore
 from vidtx.config import RunSpec
 from vidtx.errors import CheckpointError, DataQualityError, StoppedError
 from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
@@ -12,6 +12,7 @@ from vidtx.run.data import data_errors_as_ours
 from vidtx.run.pictures import describe_evaluation, write_evaluation
 from vidtx.run.setup import Setup, set_up
 from vidtx.run.workdir import check_same_data, check_same_run, data_of_run_named
+from vidtx.sharding import processes
 from vidtx.training import StopSignal, TrainState
 
 
@@ -24,16 +25,18 @@ def make_evaluator(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState]
     eval_step: EvalStep = make_eval_step(setup.spec, setup.model, setup.mesh)
 
     def stop_if_asked() -> None:
-        if stop.received:
-            raise StoppedError(
-                f"Stopped by {stop.received} during an evaluation. The same command repeats it."
+        if stop.reached():
+            raise processes.raised_by_all(
+                StoppedError(
+                    f"Stopped by {stop.received} during an evaluation. The same command repeats it."
+                )
             )
 
     def evaluate_state(step: int, state: TrainState) -> Evaluation:
         with data_errors_as_ours(), setup.data.eval_batches(setup.eval_source) as batches:
             evaluation = evaluate(
                 eval_step,
-                state.params,
+                state.judged,
                 batches,
                 step=step,
                 class_names=setup.data.description.class_names,
@@ -41,13 +44,16 @@ def make_evaluator(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState]
                 between=stop_if_asked,
             )
             failures = "\n".join(f"  - {failure}" for failure in batches.examples)
+        failures = "\n".join(filter(None, processes.exchange(failures)))
         videos = evaluation.examples + evaluation.failed
         if evaluation.failed > setup.spec.data.max_bad * videos:
-            raise DataQualityError(
-                f"{evaluation.failed} of the {videos} videos of split "
-                f"{setup.spec.data.eval_split} cannot be read, more than data.max_bad "
-                f"{setup.spec.data.max_bad} allows:\n{failures}\n"
-                "Repair them, build the data set again, or raise data.max_bad."
+            raise processes.raised_by_all(
+                DataQualityError(
+                    f"{evaluation.failed} of the {videos} videos of split "
+                    f"{setup.spec.data.eval_split} cannot be read, more than data.max_bad "
+                    f"{setup.spec.data.max_bad} allows:\n{failures}\n"
+                    "Repair them, build the data set again, or raise data.max_bad."
+                )
             )
         return evaluation
 
@@ -55,7 +61,7 @@ def make_evaluator(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState]
 
 
 def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
-    """Evaluates the newest checkpoint of a run directory again and rewrites its report.
+    """Evaluates the newest checkpoint of a run directory, or its best, and rewrites its report.
 
     Args:
       spec: the run, as it was trained; what it is evaluated on may differ.
@@ -68,26 +74,54 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
       StoppedError: a signal came.
     """
     folder = pathlib.Path(workdir)
-    check_same_run(folder, spec)
-    if not (folder / "checkpoints").is_dir():
-        raise CheckpointError(f"{workdir} holds no checkpoints. Train first, with --mode=train.")
-    with StopSignal() as stop:
-        with data_of_run_named(folder):
-            setup = set_up(spec, stop, may_build=False)
-        check_same_data(folder, setup.data.to_dict())
-        notes: list[str] = []
-        with CheckpointStore(folder, read_only=True, note=notes.append) as store:
-            restored = store.restore_newest(setup.abstract)
-        if restored is None:
+
+    def check_run() -> None:
+        check_same_run(folder, spec)
+        if not (folder / "checkpoints").is_dir():
             raise CheckpointError(
-                f"{folder / 'checkpoints'} is empty: the run stopped before its first save. Train "
-                "first, with --mode=train."
+                f"{workdir} holds no checkpoints. Train first, with --mode=train."
             )
-        step, state = restored
+
+    processes.agree(check_run)
+    with StopSignal() as stop:
+
+        def found() -> Setup:
+            with data_of_run_named(folder):
+                return set_up(spec, stop, may_build=False)
+
+        setup = processes.agree(found)
+        processes.on_lead(lambda: check_same_data(folder, setup.data.to_dict()))
+        notes: list[str] = []
+        step, state = _restored(setup, folder, notes.append)
         evaluation = make_evaluator(setup, stop)(step, state)
+    if not processes.is_lead():
+        return evaluation
     write_evaluation(setup, folder, evaluation)
     print(describe_evaluation(setup, evaluation))
     print(f"Report: {folder / 'report.html'}")
     for note in notes:
         print(f"NOTE: {note} What is above is the state after step {step}.")
     return evaluation
+
+
+def _restored(
+    setup: Setup, folder: pathlib.Path, note: Callable[[str], None]
+) -> tuple[int, TrainState]:
+    """The state that is asked for, and its number."""
+    if setup.spec.eval.state == "best":
+        cure = (
+            f"{folder / 'best'} holds no state: keep some with checkpoint.keep_best, or leave "
+            "eval.state at newest."
+        )
+        with BestStore(folder, read_only=True, note=note) as best:
+            restored = best.restore_best(setup.abstract)
+    else:
+        cure = (
+            f"{folder / 'checkpoints'} is empty: the run stopped before its first save. Train "
+            "first, with --mode=train."
+        )
+        with CheckpointStore(folder, read_only=True, note=note) as store:
+            restored = store.restore_newest(setup.abstract)
+    if restored is None:
+        raise processes.raised_by_all(CheckpointError(cure))
+    return restored

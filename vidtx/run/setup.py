@@ -12,6 +12,7 @@ from data_pipelines.records import SplitSource
 from vidtx.config import Duration, RunSpec
 from vidtx.errors import ConfigError, StoppedError
 from vidtx.models import TimeSformer, create_model
+from vidtx.reporting import format_table
 from vidtx.run.data import RunData, clip_spec
 from vidtx.sharding import make_mesh
 from vidtx.training import (
@@ -19,6 +20,8 @@ from vidtx.training import (
     StopSignal,
     TrainState,
     abstract_state,
+    boxed_params,
+    describe_groups,
     make_optimizer,
     make_schedule,
 )
@@ -69,7 +72,7 @@ def problems(spec: RunSpec) -> Iterator[str]:
     specification's own problems.
     """
     try:
-        _model(spec, num_classes=1)
+        model_of(spec, num_classes=1)
     except ValueError as error:
         # The number of frames is the clips' as well, and told with them.
         lines = str(error).splitlines()
@@ -91,13 +94,15 @@ def problems(spec: RunSpec) -> Iterator[str]:
 
 
 def _indivisible(spec: RunSpec, mesh: Mesh) -> Iterator[str]:
-    if spec.train.global_batch % mesh.size:
-        yield (
-            f"train.global_batch is {spec.train.global_batch}; it must be a multiple of the "
-            f"{mesh.size} devices that split a batch."
-        )
+    batch, parts = spec.train.global_batch, spec.train.accumulate
+    pair = 2 if spec.train.mixup or spec.train.cutmix else 1
+    if parts >= 1 and batch % (mesh.size * parts * pair):
+        reasons = [f"the {mesh.size} devices that split a batch"]
+        reasons += [f"train.accumulate {parts}"] if parts > 1 else []
+        reasons += ["2, as mixup and cutmix take clips in pairs"] if pair > 1 else []
+        yield f"train.global_batch is {batch}; it must be a multiple of {' times '.join(reasons)}."
     with contextlib.suppress(ValueError):  # the model's own problems are told elsewhere
-        width, fsdp = _model(spec, num_classes=1).embed_dim, mesh.shape["fsdp"]
+        width, fsdp = model_of(spec, num_classes=1).embed_dim, mesh.shape["fsdp"]
         if width % fsdp:
             yield (
                 f"mesh.fsdp is {fsdp}; it must divide the embedding width {width}, along which "
@@ -105,7 +110,12 @@ def _indivisible(spec: RunSpec, mesh: Mesh) -> Iterator[str]:
             )
 
 
-def _model(spec: RunSpec, num_classes: int) -> TimeSformer:
+def model_of(spec: RunSpec, num_classes: int) -> TimeSformer:
+    """The model of a specification.
+
+    Raises:
+      ValueError: its sizes do not fit together; lists all that do not.
+    """
     return create_model(
         spec.model.name,
         scheme=spec.model.scheme,
@@ -143,10 +153,11 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
     data = RunData.open(spec, mesh, may_build=may_build, between=stop_if_asked)
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
-    model = _model(spec, num_classes=len(data.description.class_names))
+    model = model_of(spec, num_classes=len(data.description.class_names))
     when, warmup = _schedule_of_run(spec, len(train_source))
     schedule = make_schedule(spec.optimizer, when.total, warmup)
-    optimizer = make_optimizer(spec.optimizer, schedule)
+    params = jax.eval_shape(lambda: boxed_params(model))
+    optimizer = make_optimizer(spec.optimizer, schedule, params)
     return Setup(
         spec=spec,
         mesh=mesh,
@@ -157,7 +168,7 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
         when=when,
         schedule=schedule,
         optimizer=optimizer,
-        abstract=abstract_state(model, optimizer, mesh),
+        abstract=abstract_state(model, optimizer, mesh, averaged=averages(spec)),
     )
 
 
@@ -180,6 +191,12 @@ def _schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]
             f"optimizer.warmup is {warmup} steps long, but the run has only {total} steps; it must "
             "be less."
         )
+    first_traced = spec.profile.first_step
+    if first_traced is not None and first_traced >= total:
+        raise ConfigError(
+            f"profile.first_step is {first_traced}, but the run ends after step {total}; it must "
+            "be less."
+        )
     evaluate = steps(spec.eval.every)
     when = Schedule(
         total=total,
@@ -191,22 +208,30 @@ def _schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]
     return when, warmup
 
 
+def averages(spec: RunSpec) -> bool:
+    """Whether a run keeps an average of its weights."""
+    return spec.train.ema_decay is not None
+
+
 def summary(setup: Setup) -> str:
     """What is about to run, in a few lines for a person."""
     weights = sum(leaf.size for leaf in jax.tree.leaves(setup.abstract.params))
     spec, description = setup.spec, setup.data.description
     clip = f"{spec.data.frames}×{spec.data.image_size[0]}×{spec.data.image_size[1]}"
-    return "\n".join(
-        [
-            f"run      {spec.name}",
-            f"model    {spec.model.name}, {spec.model.scheme} attention, {weights:,} parameters, "
-            f"clips of {clip}",
-            f"data     {description.name} {description.version}, {len(setup.train_source):,} "
-            f"videos to train on, {len(setup.eval_source):,} to be judged on, "
-            f"{len(description.class_names)} classes, fingerprint {description.fingerprint[:12]}",
-            f"devices  {setup.mesh.size} × {jax.devices()[0].device_kind}, mesh "
-            + " × ".join(f"{name} {size}" for name, size in setup.mesh.shape.items()),
-            f"length   {setup.when.total:,} steps of {spec.train.global_batch} clips, "
-            f"{setup.when.total * spec.train.global_batch / len(setup.train_source):.1f} epochs",
-        ]
-    )
+    lines = [
+        f"run      {spec.name}",
+        f"model    {spec.model.name}, {spec.model.scheme} attention, {weights:,} parameters, "
+        f"clips of {clip}",
+        f"data     {description.name} {description.version}, {len(setup.train_source):,} "
+        f"videos to train on, {len(setup.eval_source):,} to be judged on, "
+        f"{len(description.class_names)} classes, fingerprint {description.fingerprint[:12]}",
+        f"devices  {setup.mesh.size} × {jax.devices()[0].device_kind}, mesh "
+        + " × ".join(f"{name} {size}" for name, size in setup.mesh.shape.items()),
+        f"length   {setup.when.total:,} steps of {spec.train.global_batch} clips, "
+        f"{setup.when.total * spec.train.global_batch / len(setup.train_source):.1f} epochs",
+    ]
+    groups = describe_groups(spec.optimizer, setup.abstract.params)
+    if len(groups) > 1:
+        headers = ("parameters", "arrays", "weights", "learning rate ×", "weight decay ×")
+        lines.append(format_table(groups, headers))
+    return "\n".join(lines)

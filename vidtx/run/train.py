@@ -1,14 +1,22 @@
-"""Training a run from its specification to its report."""
+"""Training a run from its specification to its report.
+
+In a job all processes train, evaluate, save and restore; process 0 alone writes everything else.
+"""
 
 import contextlib
+import itertools
 import os
 import pathlib
+from collections.abc import Mapping
 
-from vidtx.checkpoints import CheckpointStore
-from vidtx.config import RunSpec
+import jax
+import numpy as np
+
+from vidtx.analysis import utilisation
+from vidtx.checkpoints import BestStore, CheckpointStore, Weights, restore_weights
+from vidtx.config import ProfileSpec, RunSpec
 from vidtx.errors import VidtxError
-from vidtx.evaluation import Evaluation
-from vidtx.reporting import MetricWriter, Progress, plot_curves, read_metrics
+from vidtx.reporting import MetricWriter, Progress, percent, plot_curves, read_metrics
 from vidtx.run.data import data_errors_as_ours
 from vidtx.run.evaluate import make_evaluator
 from vidtx.run.pictures import (
@@ -17,20 +25,23 @@ from vidtx.run.pictures import (
     evaluation_is_written,
     write_evaluation,
 )
-from vidtx.run.setup import Setup, set_up, summary
-from vidtx.run.workdir import check_free, claim, data_of_run_named
-from vidtx.sharding import place_batch
+from vidtx.run.setup import Setup, averages, set_up, summary
+from vidtx.run.workdir import check_claimed, check_free, claim, data_of_run_named
+from vidtx.sharding import job, place_batch, processes
 from vidtx.training import (
     Parts,
     StopSignal,
+    Trace,
     TrainState,
     init_state,
     make_train_step,
+    nans_named,
     reset_window,
+    start_from,
     train,
 )
 
-_FED = ("video", "label", "replaced")  # what the step takes of a batch
+_NO_TRACE = ProfileSpec(first_step=None, steps=1)
 
 
 def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
@@ -48,31 +59,89 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
       CheckpointError: there are checkpoints, but none can be read.
       MachineError: a checkpoint could not be written.
     """
+    folder = pathlib.Path(workdir)
     with StopSignal() as stop:
-        new = not (check_free(workdir, spec) / "dataset.json").exists()
-        with data_of_run_named(workdir):
-            setup = set_up(spec, stop, may_build=new)
-        folder = claim(workdir, spec, setup.data.to_dict())
-        print(summary(setup), flush=True)
-        draw_contact_sheet(setup, folder)
-        with CheckpointStore(folder, keep=spec.checkpoint.keep) as store:
-            _train(setup, folder, store, stop)
-    print(f"Report: {folder / 'report.html'}   Clips it was fed: {folder / 'contact_sheet.png'}")
+        new = processes.on_lead(lambda: not (check_free(workdir, spec) / "dataset.json").exists())
+
+        def found() -> Setup:
+            with data_of_run_named(workdir):
+                return set_up(spec, stop, may_build=new)
+
+        setup = processes.agree(found)
+        # Before the directory is claimed: a wrong name can then be mended.
+        weights = _weights_to_start_from(setup) if new else None
+        processes.on_lead(lambda: _begin(setup, folder))
+        processes.agree(lambda: check_claimed(folder))
+        keep = spec.checkpoint
+        with (
+            CheckpointStore(
+                folder, keep=keep.keep, keep_every=keep.keep_every_steps, note=_print_once
+            ) as store,
+            BestStore(folder, keep=keep.keep_best, note=_print_once)
+            if keep.keep_best
+            else contextlib.nullcontext() as best,
+            job.ending_together(),
+        ):
+            _train(setup, folder, store, best, stop, weights)
+    _print_once(
+        f"Report: {folder / 'report.html'}   Clips it was fed: {folder / 'contact_sheet.png'}"
+    )
 
 
-def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: StopSignal) -> None:
+def _begin(setup: Setup, folder: pathlib.Path) -> None:
+    claim(folder, setup.spec, setup.data.to_dict())
+    print(summary(setup), flush=True)
+    draw_contact_sheet(setup, folder)
+
+
+def _print_once(text: str) -> None:
+    if processes.is_lead():
+        print(text, flush=True)
+
+
+def _weights_to_start_from(setup: Setup) -> Weights | None:
+    source = setup.spec.train.init_from
+    if source is None:
+        return None
+    return restore_weights(source, setup.abstract.params, note=_print_once)
+
+
+def _first_state(setup: Setup, weights: Weights | None) -> TrainState:
     spec = setup.spec
-    step, state = store.restore_newest(setup.abstract) or (0, _first_state(setup))
-    if step == setup.when.total and evaluation_is_written(folder, step):
-        print(f"Finished already, after step {step}. Its report is left as it is.")
-        return
+    state = init_state(setup.model, setup.optimizer, spec.seed, setup.mesh, averaged=averages(spec))
+    weights = weights or _weights_to_start_from(setup)
+    if weights is None:
+        return state
+    kind = "averaged weights" if weights.averaged else "weights"
+    _print_once(f"Begins with the {kind} of {weights.source}.")
+    return start_from(state, weights.over(state.params))
+
+
+def _train(
+    setup: Setup,
+    folder: pathlib.Path,
+    store: CheckpointStore,
+    best: BestStore | None,
+    stop: StopSignal,
+    weights: Weights | None,
+) -> None:
+    spec = setup.spec
+    step, state = store.restore_newest(setup.abstract) or (0, _first_state(setup, weights))
     when = setup.when
+    if step == when.total and processes.on_lead(lambda: evaluation_is_written(folder, step)):
+        _print_once(f"Finished already, after step {step}. Its report is left as it is.")
+        return
     evaluator = make_evaluator(setup, stop)
+    first_batch = 0 if spec.debug.one_batch else step
+    lead = processes.is_lead()
     with (
-        MetricWriter(folder, resume_step=step) as writer,
-        Progress(when.total, start_step=step) as progress,
-        setup.data.train_batches(setup.train_source, step) as batches,
+        MetricWriter(folder, resume_step=step) if lead else contextlib.nullcontext() as writer,
+        open(os.devnull, "w") as nowhere,
+        Progress(when.total, start_step=step, stream=None if lead else nowhere) as progress,
+        setup.data.train_batches(setup.train_source, first_batch) as batches,
         data_errors_as_ours(),
+        Trace(spec.profile if lead else _NO_TRACE, folder / "profile") as trace,
+        jax.debug_nans(spec.debug.check_nans),
     ):
         batches.start()  # reads ahead while the step compiles
         if step:
@@ -80,51 +149,56 @@ def _train(setup: Setup, folder: pathlib.Path, store: CheckpointStore, stop: Sto
 
         def evaluated(step: int) -> bool:
             records = read_metrics(folder / "metrics.jsonl")
-            return any(r["step"] == step and "eval/top1" in r for r in records)
+            return any(r["step"] == step and "eval/loss" in r for r in records)
 
         def evaluate(step: int, state: TrainState) -> None:
             evaluation = evaluator(step, state)
+            if best is not None:
+                best.offer(step, evaluation.score, state)
+            if not lead:
+                return
             if not evaluated(step):
-                writer.write(step, _eval_figures(evaluation))
+                writer.write(step, evaluation.figures())
             write_evaluation(setup, folder, evaluation)
             if step == when.total:
                 progress.note(describe_evaluation(setup, evaluation))
             else:
-                progress.note(f"step {step}: top-1 {evaluation.top1:.1%} on the whole split")
+                score = f"{evaluation.score_name} {percent(evaluation.score)}"
+                progress.note(f"step {step}: {score} on the whole split")
 
         parts = Parts(
-            batches=batches,
-            place=lambda batch: place_batch({name: batch[name] for name in _FED}, setup.mesh),
+            batches=itertools.repeat(next(batches)) if spec.debug.one_batch else batches,
+            place=lambda batch: place_batch(_fed(batch), setup.mesh),
             step=make_train_step(spec, setup.model, setup.optimizer, setup.mesh, setup.abstract),
             reset_window=lambda state: reset_window(state, setup.mesh),
             learning_rate=lambda step: float(setup.schedule(step)),
             evaluate=evaluate,
             save=store.save,
-            write=writer.write,
+            write=writer.write if lead else lambda step, figures: None,
             progress=progress,
             stop=stop,
+            trace=trace,
+            utilisation=lambda speed: utilisation(
+                setup.model, jax.devices()[0], speed / setup.mesh.size
+            ),
         )
         # A run that was stopped while it was evaluated, or before all of that was written.
-        missing = not (evaluated(step) and evaluation_is_written(folder, step))
+        missing = processes.on_lead(
+            lambda: not (evaluated(step) and evaluation_is_written(folder, step))
+        )
         try:
-            train(state, step, parts, when, evaluate_first=when.evaluates(step) and missing)
+            with nans_named():
+                train(state, step, parts, when, evaluate_first=when.evaluates(step) and missing)
         except VidtxError:
             # What a stopped run was like is worth a look; a full disk must not hide why it stopped.
             with contextlib.suppress(OSError):
-                plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
+                if lead:
+                    plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
             raise
         progress.note(f"{progress.summary()}.")
 
 
-def _first_state(setup: Setup) -> TrainState:
-    return init_state(setup.model, setup.optimizer, setup.spec.seed, setup.mesh)
-
-
-def _eval_figures(evaluation: Evaluation) -> dict[str, float]:
-    return {
-        "eval/top1": evaluation.top1,
-        "eval/top5": evaluation.top5,
-        "eval/loss": evaluation.loss,
-        "eval/examples": evaluation.examples,
-        "eval/failed": evaluation.failed,
-    }
+def _fed(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the step takes of a batch."""
+    rows = {name: batch[name] for name in ("video", "label", "labels", "replaced") if name in batch}
+    return rows | {"index": batch["index"].astype(np.uint32)}

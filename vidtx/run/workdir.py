@@ -64,6 +64,19 @@ def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) ->
     return folder
 
 
+def check_claimed(folder: pathlib.Path) -> None:
+    """Refuses a directory that another process has claimed, where this one does not see that.
+
+    Raises:
+      ConfigError: it does not.
+    """
+    if not (folder / "config.json").exists():
+        raise ConfigError(
+            f"--workdir={folder} does not hold here what process 0 has written in it. Give a "
+            "directory on storage that all processes share."
+        )
+
+
 def check_free(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
     """Refuses a directory that cannot be this run's; changes nothing.
 

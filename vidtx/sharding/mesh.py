@@ -88,9 +88,12 @@ def rows_of_process(mesh: Mesh, global_batch: int) -> tuple[int, int]:
 def place_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """A global batch on the mesh, from the rows that this process has read."""
     sharding = batch_sharding(mesh)
-    return {
-        name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
-    }
+    # With several processes JAX takes this for a transfer that nobody has asked for.
+    with jax.transfer_guard_host_to_device("allow"):
+        return {
+            name: jax.make_array_from_process_local_data(sharding, rows)
+            for name, rows in batch.items()
+        }
 
 
 def weight_shardings(boxed, mesh: Mesh):
