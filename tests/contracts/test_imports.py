@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "run": BELOW_THE_DOORS,
     "cli": BELOW_THE_DOORS | {"run", "experiments", "main", "vidtx"},
     "main": BELOW_THE_DOORS | {"run", "experiments", "vidtx"},
+    "compare": BELOW_THE_DOORS | {"run", "experiments", "vidtx"},
     "vidtx": {"version", "models", "inference"},  # the package's own surface
 }
 

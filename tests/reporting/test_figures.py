@@ -106,6 +106,13 @@ def test_curves_draw_whatever_there_is(tmp_path):
     assert all(_has(both, colour) for colour in ("#0072B2", "#D55E00", "#009E73", "#AA4499"))
 
 
+def test_curves_of_many_labels_have_their_own_figures(tmp_path):
+    records = [{"step": s, "eval/map": 0.4, "eval/hit1": 0.8} for s in (100, 200)]
+    pixels = _pixels(plot_curves(records, tmp_path / "a.png"))
+    assert all(_has(pixels, colour) for colour in ("#D55E00", "#009E73"))
+    assert not _has(pixels, "#0072B2")
+
+
 @pytest.mark.parametrize(
     "records", [[], [{"step": 1, "timing/x": 1.0}], [{"step": 1, "train/loss": math.nan}]]
 )

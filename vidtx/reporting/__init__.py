@@ -3,6 +3,13 @@
 No JAX here: values arrive as Python or NumPy numbers, so reports can be made on any machine.
 """
 
+from vidtx.reporting.comparison import (
+    ComparisonRow,
+    SeedResult,
+    comparison_table,
+    wilson_interval,
+)
+from vidtx.reporting.comparison_curves import plot_comparison
 from vidtx.reporting.figures import contact_sheet, plot_confusion, plot_curves
 from vidtx.reporting.metrics import MetricWriter, read_metrics
 from vidtx.reporting.progress import Progress
@@ -16,16 +23,21 @@ from vidtx.reporting.tables import (
 )
 
 __all__ = [
+    "ComparisonRow",
     "MetricWriter",
     "Progress",
+    "SeedResult",
+    "comparison_table",
     "confused_pairs",
     "contact_sheet",
     "format_table",
     "per_class_rows",
     "per_class_table",
     "percent",
+    "plot_comparison",
     "plot_confusion",
     "plot_curves",
     "read_metrics",
+    "wilson_interval",
     "write_report",
 ]

@@ -22,7 +22,7 @@ from vidtx.reporting._sheet import contact_sheet
 __all__ = ["contact_sheet", "plot_confusion", "plot_curves"]
 
 _BLUE, _VERMILION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
-_INK, _FAINT, _GRID, _MISSING = "#202124", "#5f6368", "#e4e6e9", "#d9dbde"
+INK, FAINT, _GRID, _MISSING = "#202124", "#5f6368", "#e4e6e9", "#d9dbde"
 _DPI = 150
 
 # Panel title → (key, legend, colour, marker); evaluations are few, so each is marked.
@@ -35,6 +35,8 @@ _PANELS = {
         ("train/accuracy", "training", _BLUE, None),
         ("eval/top1", "evaluation top-1", _VERMILION, "o"),
         ("eval/top5", "evaluation top-5", _GREEN, "s"),
+        ("eval/map", "evaluation mAP", _VERMILION, "o"),
+        ("eval/hit1", "evaluation hit@1", _GREEN, "s"),
     ],
     "learning rate": [("train/learning_rate", "learning rate", _PURPLE, None)],
 }
@@ -45,8 +47,9 @@ def plot_curves(records: Sequence[Mapping[str, float]], path: str | os.PathLike[
 
     Args:
       records: As `read_metrics` returns them. Drawn is whatever there is of "train/loss",
-        "train/accuracy", "train/learning_rate", "eval/loss", "eval/top1" and "eval/top5"
-        (accuracies as shares between 0 and 1). Non-finite losses are marked.
+        "train/accuracy", "train/learning_rate", "eval/loss", "eval/top1" and "eval/top5", or
+        "eval/map" and "eval/hit1" (all but losses and rates as shares between 0 and 1).
+        Non-finite losses are marked.
       path: The picture to write; its suffix chooses the format.
 
     Returns:
@@ -54,21 +57,21 @@ def plot_curves(records: Sequence[Mapping[str, float]], path: str | os.PathLike[
     """
     panels = {}
     for title, curves in _PANELS.items():
-        present = [(*curve, _series(records, curve[0])) for curve in curves]
+        present = [(*curve, series(records, curve[0])) for curve in curves]
         present = [curve for curve in present if len(curve[-1][0])]
         if present:
             panels[title] = present
     if not panels:
-        return _save(_empty_figure("no metrics written yet"), path)
+        return save(empty_figure("no metrics written yet"), path)
 
     heights = [1.3 if title == "learning rate" else 3.0 for title in panels]
-    figure = _figure(8.4, 0.9 + sum(heights))
+    figure = new_figure(8.4, 0.9 + sum(heights))
     rows = figure.subplots(
         len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )[:, 0]
     for axes, (title, curves) in zip(rows, panels.items(), strict=True):
-        _dress(axes)
-        axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
+        dress(axes)
+        axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
         for _, label, colour, marker, (steps, values) in curves:
             _draw_curve(axes, steps, values, label, colour, marker)
         if title == "accuracy":
@@ -78,11 +81,11 @@ def plot_curves(records: Sequence[Mapping[str, float]], path: str | os.PathLike[
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_locator(MaxNLocator(3))
         else:
-            axes.legend(frameon=False, labelcolor=_INK, loc="best")
-    rows[-1].set_xlabel("step", color=_FAINT)
+            axes.legend(frameon=False, labelcolor=INK, loc="best")
+    rows[-1].set_xlabel("step", color=FAINT)
     rows[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
     rows[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def plot_confusion(
@@ -119,14 +122,14 @@ def plot_confusion(
         np.broadcast_to(totals == 0, matrix.shape), matrix / np.where(totals == 0, 1, totals)
     )
     draw = _labelled_confusion if C <= 30 else _dense_confusion
-    return _save(draw(matrix, shares, class_names), path, crop=C <= 30)
+    return save(draw(matrix, shares, class_names), path, crop=C <= 30)
 
 
 def _labelled_confusion(matrix: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> Figure:
     C = len(names)
     cell = 0.9 if C <= 6 else 0.55 if C <= 15 else 0.4  # inches
     side = max(3.0, cell * C)
-    figure = _figure(side + 3.0, side + 2.2)
+    figure = new_figure(side + 3.0, side + 2.2)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap=_colours(), vmin=0, vmax=1)
     short = [name if len(name) <= 28 else f"{name[:27]}…" for name in map(str, names)]
@@ -138,12 +141,12 @@ def _labelled_confusion(matrix: np.ndarray, shares: np.ndarray, names: Sequence[
     for row, column in np.argwhere(matrix > 0):
         dark = shares[row, column] > 0.55
         text = _count(matrix[row, column])
-        colour = "white" if dark else _INK
+        colour = "white" if dark else INK
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
     axes.set_xticks(np.arange(C + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(C + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1)
-    axes.tick_params(which="both", length=0, colors=_INK)
+    axes.tick_params(which="both", length=0, colors=INK)
     _finish_confusion(figure, axes, image)
     return figure
 
@@ -154,7 +157,7 @@ def _dense_confusion(matrix: np.ndarray, shares: np.ndarray, names: Sequence[str
     side = C * max(2, 1200 // C) / _DPI
     left, bottom, right, top = 0.9, 0.8, 1.3, 0.5  # inches
     width, height = left + side + right, bottom + side + top
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     figure.set_layout_engine("none")
     axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
     image = axes.imshow(
@@ -162,7 +165,7 @@ def _dense_confusion(matrix: np.ndarray, shares: np.ndarray, names: Sequence[str
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.tick_params(colors=_FAINT)
+    axes.tick_params(colors=FAINT)
     bar = figure.add_axes(
         ((left + side + 0.2) / width, bottom / height, 0.16 / width, side / height)
     )
@@ -173,13 +176,13 @@ def _dense_confusion(matrix: np.ndarray, shares: np.ndarray, names: Sequence[str
 def _finish_confusion(figure: Figure, axes: Axes, image, bar: Axes | None = None) -> None:
     axes.set_facecolor(_MISSING)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("predicted class", color=_FAINT)
-    axes.set_ylabel("true class", color=_FAINT)
+    axes.set_xlabel("predicted class", color=FAINT)
+    axes.set_ylabel("true class", color=FAINT)
     place = {"cax": bar} if bar else {"ax": axes, "shrink": 0.7, "aspect": 24}
     colorbar = figure.colorbar(image, **place)
     colorbar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    colorbar.set_label("share of the true class", color=_FAINT)
-    colorbar.ax.tick_params(colors=_FAINT, length=0)
+    colorbar.set_label("share of the true class", color=FAINT)
+    colorbar.ax.tick_params(colors=FAINT, length=0)
     colorbar.outline.set_visible(False)
 
 
@@ -196,11 +199,11 @@ def _draw_curve(axes: Axes, steps, values, label: str, colour: str, marker: str 
         axes.plot(steps, shown, color=colour, linewidth=1.8, label=label, **style)
         return
     axes.plot(steps, shown, color=colour, linewidth=0.8, alpha=0.3)
-    smooth = _running_mean(values[finite], window=max(5, len(values) // 40))
+    smooth = running_mean(values[finite], window=max(5, len(values) // 40))
     axes.plot(steps[finite], smooth, color=colour, linewidth=1.8, label=label)
 
 
-def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Centred mean over `window` values, over fewer towards both ends."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
@@ -212,7 +215,7 @@ def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return (total[last + 1] - total[first]) / (last + 1 - first)
 
 
-def _series(records: Sequence[Mapping[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
+def series(records: Sequence[Mapping[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
     pairs = [(record["step"], record[key]) for record in records if key in record]
     steps, values = zip(*pairs, strict=True) if pairs else ((), ())
     return np.asarray(steps, np.float64), np.asarray(values, np.float64)
@@ -228,29 +231,29 @@ def _colours() -> Colormap:
     return colormaps["Blues"].with_extremes(bad=_MISSING)
 
 
-def _dress(axes: Axes) -> None:
+def dress(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GRID)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_FAINT, length=0)
+    axes.tick_params(colors=FAINT, length=0)
     axes.margins(x=0.015)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     figure = Figure((width, height), dpi=_DPI, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     FigureCanvasAgg(figure)
     return figure
 
 
-def _empty_figure(text: str) -> Figure:
-    figure = _figure(8.4, 2.0)
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=_FAINT, fontsize=13)
+def empty_figure(text: str) -> Figure:
+    figure = new_figure(8.4, 2.0)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=FAINT, fontsize=13)
     return figure
 
 
-def _save(figure: Figure, path: str | os.PathLike[str], *, crop: bool = False) -> Path:
+def save(figure: Figure, path: str | os.PathLike[str], *, crop: bool = False) -> Path:
     # Cropped is what has labels of unknown length, and never what is drawn to whole pixels.
     box = {"bbox_inches": "tight", "pad_inches": 0.15} if crop else {}
     with replacing(path) as temporary:

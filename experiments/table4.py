@@ -1,0 +1,21 @@
+"""Divided attention with each position embedding on the embedded data set, as in Table 4.
+
+    make table4
+    python -m vidtx.compare --config=experiments/table4.py --workdir=runs/table4
+
+All else is as in ``experiments/table1.py``, whose divided run is this one's ``space_time``. Without
+a time embedding no attention can tell a clip from the same clip backwards, so that ``none`` and
+``space`` cannot pass 50 % on these classes.
+"""
+
+from experiments import table1
+
+ARGUMENTS = ("none", "space", "space_time")  # to be compared
+
+
+def get_config(position_embedding=None):
+    """One position embedding of the comparison; space_time unless given."""
+    config = table1.get_config("divided")
+    config.model.position_embedding = position_embedding or "space_time"
+    config.name = f"table4_{config.model.position_embedding}"
+    return config
