@@ -221,8 +221,8 @@ def build_in_process(
 
 
 def is_built(data_dir: str | os.PathLike) -> bool:
-    """Whether a finished build lies in ``data_dir``, whole or not."""
-    return any(pathlib.Path(data_dir, NAME).glob("[0-9]*/dataset_info.json"))
+    """Whether a finished build of this version lies in ``data_dir``, whole or not."""
+    return pathlib.Path(data_dir, NAME, str(Motions.VERSION), "dataset_info.json").exists()
 
 
 def main(arguments: list[str] | None = None) -> None:

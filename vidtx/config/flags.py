@@ -48,8 +48,9 @@ def _change(config: ConfigDict, option: str) -> Iterator[str]:
             yield f"--config.{match['key']}: {name} has no key {part!r}; {hint}"
             return
         group, name = group[part], f"{name}.{part}"
-    if match["value"].lower() == "none":
-        # config_flags reads no text as None.
+    text = isinstance(group, str)
+    if match["value"] == "None" or (match["value"].lower() == "none" and not text):
+        # config_flags reads no text as None. Of what holds a text, "none" may be one.
         config.update_from_flattened_dict({match["key"]: None})
         return
     values = flags.FlagValues()

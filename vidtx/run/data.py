@@ -31,6 +31,12 @@ def data_errors_as_ours() -> Iterator[None]:
         raise DataQualityError(str(error)) from error
 
 
+def _full_name(spec: RunSpec) -> str:
+    """The data set's name; of the embedded one with its version, as an older one may be there."""
+    name = spec.data.name
+    return f"{name}:{motions.Motions.VERSION}" if name == motions.NAME else name
+
+
 def clip_spec(spec: RunSpec) -> ClipSpec:
     """How clips are cut.
 
@@ -79,7 +85,7 @@ class RunData:
         While it is made, ``between`` is called now and then; it may raise to stop. In a job process
         0 makes it, and all must find the same.
         """
-        name, data_dir = spec.data.name, spec.data.data_dir
+        name, data_dir = _full_name(spec), spec.data.data_dir
 
         def find() -> DatasetDescription:
             with data_errors_as_ours():
@@ -92,7 +98,7 @@ class RunData:
                 find()
             except (ConfigError, DataQualityError):
                 # Whole, or not there at all: what an interrupted build left is made anew.
-                if name != motions.NAME or motions.is_built(data_dir):
+                if spec.data.name != motions.NAME or motions.is_built(data_dir):
                     raise
                 motions.build_in_process(data_dir, between)
 
@@ -110,7 +116,7 @@ class RunData:
 
         def find() -> SplitSource:
             with data_errors_as_ours():
-                return open_split(self.spec.data.name, split, self.spec.data.data_dir)
+                return open_split(_full_name(self.spec), split, self.spec.data.data_dir)
 
         return processes.agree(find)
 
