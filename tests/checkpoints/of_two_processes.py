@@ -128,7 +128,11 @@ class Process:
             try:
                 restore_weights(self.workdir / "checkpoints" / "5", self.abstract.params)
             except CheckpointError as error:
-                return [weights.step, passed_over.step, "bad sector (process 1)" in str(error)]
+                return [
+                    weights.step,
+                    passed_over.step,
+                    "on process 1: bad sector" in str(error) and error.together,
+                ]
 
     def not_shared(self):
         folder._PATIENCE = 1
@@ -136,7 +140,7 @@ class Process:
         try:
             CheckpointStore(self.workdir / f"own{self.index}")
         except MachineError as error:
-            return [str(error)[:57], time.monotonic() - began < 30]
+            return [str(error)[:57], error.together and time.monotonic() - began < 30]
 
 
 def main():

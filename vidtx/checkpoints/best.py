@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from vidtx.checkpoints.agreement import DamagedError, gather
 from vidtx.checkpoints.folder import Folder
-from vidtx.checkpoints.processes import DamagedError, gather
 from vidtx.checkpoints.reading import Choose, all_of, read_facts
 
 State = TypeVar("State")

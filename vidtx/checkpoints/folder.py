@@ -13,10 +13,11 @@ from typing import Any
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from vidtx.checkpoints.agreement import DamagedError, agreed, gather
 from vidtx.checkpoints.digests import digests
-from vidtx.checkpoints.processes import DamagedError, agreed, gather, is_main
 from vidtx.checkpoints.reading import Choose, first_line, read_tree
 from vidtx.errors import CheckpointError, MachineError
+from vidtx.sharding.processes import is_lead, raised_by_all
 
 _PATIENCE = 60  # seconds in which shared storage shows every process the same
 
@@ -50,7 +51,7 @@ class Folder:
         """
         self.directory = directory
         self.read_only = read_only
-        self.note = note if is_main() else lambda text: None
+        self.note = note if is_lead() else lambda text: None
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policy,
             create=not read_only,
@@ -68,7 +69,7 @@ class Folder:
             "score": ocp.JsonCheckpointHandler(),
         }
         self._manager = ocp.CheckpointManager(directory, options=options, item_handlers=handlers)
-        if is_main() and not read_only:
+        if is_lead() and not read_only:
             for remains in directory.glob("deleted-*"):
                 shutil.rmtree(remains, ignore_errors=True)
         self.list_again()
@@ -90,9 +91,11 @@ class Folder:
             if gather(time.monotonic() > patience)[0]:
                 break
             time.sleep(1)
-        raise MachineError(
-            f"Processes of this run do not see the same checkpoints in {self.directory}. The run "
-            "directory must lie on storage that all of them share: name such a --workdir."
+        raise raised_by_all(
+            MachineError(
+                f"Processes of this run do not see the same checkpoints in {self.directory}. The "
+                "run directory must lie on storage that all of them share: name such a --workdir."
+            )
         )
 
     def save(self, step: int, state: Any, *, late: bool = False, **facts: dict) -> None:
@@ -172,9 +175,11 @@ class Folder:
                 if self.set_aside(step, error):
                     damaged.append(f"{step} ({error})")
         if damaged:
-            raise CheckpointError(
-                f"No checkpoint in {self.directory} can be read; damaged are {', '.join(damaged)}. "
-                f"{cure}"
+            raise raised_by_all(
+                CheckpointError(
+                    f"No checkpoint in {self.directory} can be read; damaged are "
+                    f"{', '.join(damaged)}. {cure}"
+                )
             )
         return None
 
@@ -200,7 +205,7 @@ class Folder:
     def delete(self, step: int) -> None:
         """Deletes a checkpoint, of which nothing is left half: it goes under another name first."""
         target = self._rename(step, f"deleted-{step}")
-        if is_main():
+        if is_lead():
             shutil.rmtree(target, ignore_errors=True)
 
     def _rename(self, step: int, name: str) -> pathlib.Path:
@@ -209,7 +214,7 @@ class Folder:
             while target.exists():
                 attempt += 1
                 target = target.with_name(f"{name}-{attempt}")
-            if is_main():
+            if is_lead():
                 try:
                     self._path(step).rename(target)
                 except OSError as error:

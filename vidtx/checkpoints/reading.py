@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import jax
 import orbax.checkpoint as ocp
 
+from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.digests import digests, named_leaves
-from vidtx.checkpoints.processes import DamagedError, agreed
 from vidtx.errors import CheckpointError, ConfigError, MachineError
 
 Tree = TypeVar("Tree")

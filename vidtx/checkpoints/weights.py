@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
+from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.best import BestStore
 from vidtx.checkpoints.digests import named_leaves, path_keys
 from vidtx.checkpoints.folder import Folder
-from vidtx.checkpoints.processes import DamagedError, agreed, is_main
 from vidtx.checkpoints.reading import difference, read_tree
 from vidtx.errors import CheckpointError, ConfigError
+from vidtx.sharding.processes import is_lead, raised_by_all
 
 _HEAD = "head."
 _EMBEDDING = "embedding."
@@ -82,13 +83,15 @@ def restore_weights(
         found = run.read_first(lambda: run.steps[::-1], fit, cure)
         run.close()
     if found is None:
-        raise CheckpointError(
-            f"{folder} holds no complete checkpoint: the run has not saved one yet. Train it on, "
-            "or name another."
+        raise raised_by_all(
+            CheckpointError(
+                f"{folder} holds no complete checkpoint: the run has not saved one yet. Train it "
+                "on, or name another."
+            )
         )
     step, read = found
     source = folder if kind == "one" else folder / str(step)
-    if fit.offending and is_main():
+    if fit.offending and is_lead():
         note(f"The head is not taken from {source}, it begins anew: {'; '.join(fit.offending)}.")
     return Weights(
         source=source,
@@ -122,9 +125,11 @@ def _read_one(folder: pathlib.Path, fit: "_Fit") -> Any:
     try:
         return read_tree(folder, fit)
     except DamagedError as error:
-        raise CheckpointError(
-            f"Checkpoint {folder} is damaged: {error}. Name another one, or the run directory, of "
-            "which the newest undamaged one is taken."
+        raise raised_by_all(
+            CheckpointError(
+                f"Checkpoint {folder} is damaged: {error}. Name another one, or the run directory, "
+                "of which the newest undamaged one is taken."
+            )
         ) from error
 
 

@@ -230,8 +230,8 @@ def summary(setup: Setup) -> str:
         f"length   {setup.when.total:,} steps of {spec.train.global_batch} clips, "
         f"{setup.when.total * spec.train.global_batch / len(setup.train_source):.1f} epochs",
     ]
-    groups = describe_groups(spec.optimizer, setup.abstract.params)
-    if len(groups) > 1:
+    if spec.optimizer.freeze or spec.optimizer.groups or spec.optimizer.layer_decay < 1:
+        groups = describe_groups(spec.optimizer, setup.abstract.params)
         headers = ("parameters", "arrays", "weights", "learning rate ×", "weight decay ×")
         lines.append(format_table(groups, headers))
     return "\n".join(lines)

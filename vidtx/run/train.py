@@ -77,9 +77,7 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
             CheckpointStore(
                 folder, keep=keep.keep, keep_every=keep.keep_every_steps, note=_print_once
             ) as store,
-            BestStore(folder, keep=keep.keep_best, note=_print_once)
-            if keep.keep_best
-            else contextlib.nullcontext() as best,
+            BestStore(folder, keep=keep.keep_best, note=_print_once) as best,
             job.ending_together(),
         ):
             _train(setup, folder, store, best, stop, weights)
@@ -121,7 +119,7 @@ def _train(
     setup: Setup,
     folder: pathlib.Path,
     store: CheckpointStore,
-    best: BestStore | None,
+    best: BestStore,
     stop: StopSignal,
     weights: Weights | None,
 ) -> None:
@@ -153,8 +151,7 @@ def _train(
 
         def evaluate(step: int, state: TrainState) -> None:
             evaluation = evaluator(step, state)
-            if best is not None:
-                best.offer(step, evaluation.score, state)
+            best.offer(step, evaluation.score, state)
             if not lead:
                 return
             if not evaluated(step):

@@ -122,6 +122,8 @@ def train(
       StoppedError: a signal came; the state is saved.
     """
     clock = Clock()
+    # The operation with a NaN is searched for one by one, outside of any program.
+    guard = "allow" if jax.config.jax_debug_nans else "disallow"
     if evaluate_first:
         _evaluate(step, state, parts)
     while step < when.total:
@@ -137,7 +139,7 @@ def train(
         # Nothing in here may wait for the devices, or move data to or from them unasked.
         with (
             jax.profiler.StepTraceAnnotation("train", step_num=step),
-            jax.transfer_guard("disallow"),
+            jax.transfer_guard(guard),
         ):
             try:
                 with clock.waiting():
