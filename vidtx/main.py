@@ -34,7 +34,10 @@ from vidtx.sharding import job, processes
 
 _MODES = ("train", "eval")
 _JOB = ("coordinator", "num_processes", "process_id")
-_JOIN_SECONDS = 300
+_TIMEOUTS = (
+    ("join_timeout", 300, "Seconds to wait for the other processes at the start."),
+    ("heartbeat_timeout", 100, "Seconds after which a process that is not heard of is given up."),
+)
 
 
 def _parse(arguments: list[str]) -> flags.FlagValues:
@@ -63,13 +66,8 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
         "num_processes", None, "Number of processes of the job.", 1, flag_values=values
     )
     flags.DEFINE_integer("process_id", None, "Number of this process.", 0, flag_values=values)
-    flags.DEFINE_integer(
-        "join_timeout",
-        _JOIN_SECONDS,
-        "Seconds to wait for the other processes at the start.",
-        1,
-        flag_values=values,
-    )
+    for name, seconds, meaning in _TIMEOUTS:
+        flags.DEFINE_integer(name, seconds, meaning, 1, flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
     try:
         unexpected = values(["vidtx.main", *arguments])[1:]
@@ -85,10 +83,14 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
 def _join(values: flags.FlagValues) -> None:
     """Makes this process one of a job, if it is to be."""
     given = {name: values[name].value for name in _JOB}
+    timeouts = {
+        "timeout": values.join_timeout,
+        "heartbeat_timeout": values.heartbeat_timeout,
+    }
     absent = [f"--{name}" for name, value in given.items() if value is None]
     if len(absent) == len(_JOB):
         if values.distributed:
-            job.join(None, None, None, values.join_timeout)
+            job.join(None, None, None, **timeouts)
         return
     if absent:
         raise ConfigError(
@@ -105,7 +107,7 @@ def _join(values: flags.FlagValues) -> None:
             f"--process_id={values.process_id} must be less than --num_processes="
             f"{values.num_processes}; the first is 0."
         )
-    job.join(*given.values(), values.join_timeout)
+    job.join(*given.values(), **timeouts)
 
 
 def _config(values: flags.FlagValues) -> ConfigDict:

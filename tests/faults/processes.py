@@ -30,7 +30,7 @@ LONG = {
     "checkpoint.keep_best": 1,
 }
 
-_TIMEOUT = 150  # seconds
+_TIMEOUT = 240  # seconds
 
 
 def start(data_dir, workdir, *more, largest_file=None, **overrides):
@@ -138,7 +138,13 @@ def saved_steps(workdir):
 def saved_state(workdir, step):
     """Every array of a checkpoint, by its path."""
     folder = pathlib.Path(workdir).absolute() / "checkpoints" / str(step) / "state"
-    tree = ocp.StandardCheckpointer().restore(folder)
+    reader = ocp.PyTreeCheckpointer()
+    # As NumPy arrays: the devices that it was saved from are not here.
+    kinds = jax.tree.map(
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+        reader.metadata(folder).item_metadata.tree,
+    )
+    tree = reader.restore(folder, args=ocp.args.PyTreeRestore(restore_args=kinds))
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 

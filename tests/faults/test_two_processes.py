@@ -22,9 +22,9 @@ from tests.faults.test_bad_data import spoil_videos
 
 # Judged twice, one video a device and batch.
 RUN = {
-    "train.steps": 60,
+    "train.steps": 40,
     "train.log_every_steps": 4,
-    "checkpoint.every_steps": 7,
+    "checkpoint.every_steps": 9,
     "eval.every_steps": 20,
     "eval.global_batch": 4,
     "model.drop_path": 0.2,
@@ -79,7 +79,7 @@ def test_a_job_ends_as_one_process_does(motions_dir, tmp_path, alone, undisturbe
     assert len(list((workdir / "tensorboard").iterdir())) == 1
     printed = [(tmp_path / f"data_parallel.{index}.out").read_text() for index in range(2)]
     assert "8 steps" not in printed[1]
-    assert "step  60/60" in printed[0]
+    assert "step  40/40" in printed[0]
     assert "step" not in printed[1]
 
 
@@ -87,7 +87,7 @@ def test_stopped_and_killed_a_job_ends_as_an_undisturbed_one(motions_dir, tmp_pa
     workdir = tmp_path / "run"
 
     def start():
-        return start_job(motions_dir, workdir, **FSDP)
+        return start_job(motions_dir, workdir, "--heartbeat_timeout=20", **FSDP)
 
     # In the evaluation, which follows upon the metrics of step 20.
     processes = start()
@@ -108,19 +108,18 @@ def test_stopped_and_killed_a_job_ends_as_an_undisturbed_one(motions_dir, tmp_pa
     assert stopped_step(errors) == saved_steps(workdir)[-1] < 40
     assert "Going on after step 20" in (tmp_path / "run.0.out").read_text()
 
-    # Killed: the other cannot go on alone.
+    # Killed: the other cannot go on alone, and may not notice but by the heartbeats.
     processes = start()
-    wait_for_step(processes[0], workdir, 44)
+    wait_for_step(processes[0], workdir, 32)
     processes[1].kill()
     killed = time.monotonic()
     codes, errors = finish_job(processes, workdir)
-    assert time.monotonic() - killed < 30
-    assert codes == [7, -signal.SIGKILL], errors
-    assert "process 0: another process of the job is gone" in errors[0]
+    assert time.monotonic() - killed < 60
+    assert codes[0] in (7, -signal.SIGABRT), errors
 
     codes, errors = finish_job(start(), workdir)
     assert codes == [0, 0], errors
-    assert_same_end(workdir, undisturbed, 60)
+    assert_same_end(workdir, undisturbed, 40)
     # The state is judged by two processes as it was while training.
     before = json.loads((workdir / "evaluation.json").read_text())
     codes, errors = finish_job(start_job(motions_dir, workdir, "--mode=eval", **FSDP), workdir)
@@ -139,7 +138,7 @@ def test_a_job_of_one_process_is_stopped_and_goes_on(motions_dir, tmp_path, alon
     job = start_job(motions_dir, workdir, count=1, devices=1, **RUN)
     codes, errors = finish_job(job, workdir)
     assert codes == [0], errors
-    assert_same_end(workdir, alone, 60)
+    assert_same_end(workdir, alone, 40)
 
 
 def test_another_run_s_directory_is_refused_by_all_and_told_once(motions_dir, runs, undisturbed):

@@ -46,7 +46,7 @@ def stopped_at(index):
 
 def main():
     result, port, index = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    job.join(f"localhost:{port}", 2, index, 60)
+    job.join(f"localhost:{port}", 2, index, timeout=60, heartbeat_timeout=60)
     found = {
         "index": [processes.index(), processes.count(), processes.is_lead()],
         "exchanged": processes.exchange(f"from {index}"),

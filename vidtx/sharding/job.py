@@ -2,9 +2,10 @@
 
 An error that all processes raise at the same point is marked so (`VidtxError.together`). Where one
 fails alone, the others would wait for it in the next collective for ever: it tells them, and each
-ends with a line of its own and the same exit code. One that is killed cannot tell: GPUs and TPUs
-then wait for JAX's heartbeats, after which JAX ends each process (100 s, code 134, and a stack
-trace of its own); on CPUs the others see the connection close, and end at once with code 7.
+ends with a line of its own and the same exit code. One that is killed cannot tell. At best the
+others see a connection close, and end at once with code 7. Mostly they do not, and JAX kills them
+(SIGABRT, with a stack trace of its own) once no heartbeat has come for a while; at once, if it was
+process 0.
 """
 
 import contextlib
@@ -26,11 +27,17 @@ from vidtx.sharding.processes import count, get, index, is_lead, listen, tell
 
 _SEEN_SECONDS = 5
 _LEAD_SECONDS = 1
+_ending = threading.Lock()
 _GONE = ("Gloo", "NCCL", "CoordinationService", "coordination service")
 
 
 def join(
-    coordinator: str | None, num_processes: int | None, process_id: int | None, timeout: int
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    *,
+    timeout: int,
+    heartbeat_timeout: int,
 ) -> None:
     """Joins the job; to be called before anything touches the devices.
 
@@ -40,6 +47,7 @@ def join(
       num_processes: of the job.
       process_id: of this one.
       timeout: how long the others are waited for, in seconds.
+      heartbeat_timeout: after how many seconds a process that is not heard of is given up.
 
     Raises:
       MachineError: there is nothing to be found out, or process 0's port is taken.
@@ -60,7 +68,11 @@ def join(
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         jax.distributed.initialize(
-            coordinator, num_processes, process_id, initialization_timeout=timeout + 60
+            coordinator,
+            num_processes,
+            process_id,
+            initialization_timeout=timeout + 60,
+            heartbeat_timeout_seconds=heartbeat_timeout,
         )
     except (ValueError, RuntimeError) as error:
         raise MachineError(
@@ -126,12 +138,16 @@ def _end_all(error: BaseException) -> None:
             f"another process of the job is gone: {str(error).partition(chr(10))[0]} The same "
             "commands go on from the newest checkpoint."
         )
-    if known is None:
-        traceback.print_exc()
-        known = VidtxError(f"{type(error).__name__}: {error}")
-    print(f"vidtx: process {index()}: {known}", file=sys.stderr, flush=True)
+    trace = "" if known else "".join(traceback.format_exception(error))
+    known = known or VidtxError(f"{type(error).__name__}: {error}")
     line = str(known).partition("\n")[0]
     tell("failed", json.dumps({"by": index(), "code": known.exit_code, "line": line}))
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        told = get("vidtx/failed", _SEEN_SECONDS)
+        if json.loads(told)["line"] == line:  # of all that fail alike one tells at length
+            _end_with_another(told)
+    _only_once()
+    print(f"{trace}vidtx: process {index()}: {known}", file=sys.stderr, flush=True)
     # It holds its connections until they know, as they would take their end for the cause.
     _exit(known.exit_code, after_others=True)
 
@@ -140,9 +156,16 @@ def _end_with_another(text: str) -> None:
     failed = json.loads(text)
     if failed["by"] == index():
         return
+    _only_once()
     message = f"process {failed['by']} has failed, and so this one ends too: {failed['line']}"
     print(f"vidtx: process {index()}: {message}", file=sys.stderr, flush=True)
     _exit(failed["code"], after_others=is_lead())
+
+
+def _only_once() -> None:
+    """Goes on in one of the threads that end this process."""
+    if not _ending.acquire(blocking=False):
+        threading.Event().wait()
 
 
 def _exit(code: int, *, after_others: bool) -> None:
