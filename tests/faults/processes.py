@@ -156,3 +156,14 @@ def assert_same_end(workdir, reference, step):
     for path, leaf in state.items():
         np.testing.assert_array_equal(leaf, wanted[path], err_msg=path)
     assert figures(workdir) == figures(reference)
+    for name in ("evaluation.json", "best"):
+        mine, its = pathlib.Path(workdir, name), pathlib.Path(reference, name)
+        assert mine.exists() == its.exists()
+        if name.endswith(".json") and mine.exists():
+            assert mine.read_text() == its.read_text()
+        elif mine.exists():
+            steps = [
+                sorted(path.name for path in folder.iterdir() if path.name.isdigit())
+                for folder in (mine, its)
+            ]
+            assert steps[0] == steps[1]

@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 
 import pytest
 
@@ -32,6 +33,7 @@ def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
     moment = random.Random().randrange(4, 90)
     process = start(motions_dir, workdir, **LONG)
     wait_for_step(process, workdir, moment)
+    time.sleep(random.random())  # anywhere between this line of metrics and one of the next
     process.kill()
     assert process.wait() == -signal.SIGKILL
     code, error = finish(motions_dir, workdir, **LONG)
@@ -42,14 +44,15 @@ def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
 
 @pytest.mark.parametrize("scheme", ["space", "joint", "sparse_local_global", "axial"])
 def test_every_other_scheme_killed_at_a_random_moment(motions_dir, tmp_path, scheme):
-    options = LONG | {"model.scheme": scheme, "train.steps": 30, "eval.every_steps": 1000}
+    options = LONG | {"model.scheme": scheme, "train.steps": 30, "eval.every_steps": 13}
     reference, workdir = tmp_path / "reference", tmp_path / "run"
     assert finish(motions_dir, reference, **options)[0] == 0
-    moment = random.Random().randrange(4, 25)
+    moment = random.Random().randrange(4, 20)
     process = start(motions_dir, workdir, **options)
     wait_for_step(process, workdir, moment)
+    time.sleep(random.random() / 2)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    process.wait()
     code, error = finish(motions_dir, workdir, **options)
     assert code == 0, error
     print(f"killed after step {moment}")

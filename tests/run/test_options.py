@@ -80,6 +80,34 @@ def test_a_run_begins_with_the_weights_of_another(averaged, motions_dir, tmp_pat
     assert first_score("afresh") != pytest.approx(wanted)
 
 
+def test_a_run_that_was_killed_early_does_not_begin_with_other_weights(
+    averaged, motions_dir, tmp_path
+):
+    """What it begins with is saved at once, as the run that it is of may go on."""
+    workdir = tmp_path / "run"
+    options = {"train.init_from": averaged, "checkpoint.keep": 9}
+    assert main.main(arguments(motions_dir, workdir, **options)) == 0
+    assert steps_in(workdir / "checkpoints") == [0, 2, 4]
+
+
+def test_the_best_states_are_not_compared_with_those_judged_in_another_way(
+    averaged, motions_dir, capsys
+):
+    options = OPTIONS | {"eval.average": "logits"}
+    assert main.main(arguments(motions_dir, averaged, **options)) == 2
+    assert "eval.average: 'softmax' then, 'logits' now" in capsys.readouterr().err
+
+
+def test_a_damaged_evaluation_is_made_again(motions_dir, tmp_path):
+    workdir = tmp_path / "run"
+    command = arguments(motions_dir, workdir, **{"train.steps": 2})
+    assert main.main(command) == 0
+    whole = (workdir / "evaluation.json").read_text()
+    (workdir / "evaluation.json").write_text("{")
+    assert main.main(command) == 0
+    assert (workdir / "evaluation.json").read_text() == whole
+
+
 def test_weights_that_are_not_there_stop_a_run_before_it_takes_its_directory(
     averaged, motions_dir, tmp_path, capsys
 ):
@@ -128,6 +156,8 @@ def test_the_operation_that_makes_the_first_nan_is_named(motions_dir, tmp_path, 
     ("options", "message"),
     [
         ({"optimizer.freeze": "('nothing/.*',)"}, "nothing/.*"),
+        ({"optimizer.groups": "(('head/.*', 10.0),)"}, "optimizer.groups is"),
+        ({"train.init_from": ""}, "train.init_from is ''"),
         ({"optimizer.groups": "(('head/.*', 1.0, 1.0),)"}, "block_0/attention/qkv/kernel"),
         ({"train.accumulate": 3}, "train.global_batch is 8; it must be a multiple of"),
         ({"train.mixup": 0.8, "train.global_batch": 5}, "in pairs"),

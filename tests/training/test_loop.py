@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -143,6 +144,23 @@ def test_figures_are_means_over_the_steps_since_the_last_line():
             assert three[end][name] == pytest.approx(np.mean(losses), rel=1e-6)
         # The rate of the step that led to the state: the one from state 2 to state 3.
         assert three[end]["train/learning_rate"] == pytest.approx(0.1 * 0.9 ** (end - 1))
+
+
+def test_throughput_counts_the_clips_of_this_process_alone():
+    """Resumed within a window: its sums hold clips that the process before has seen."""
+    three, _ = machine().run(machine().state(), Schedule(3, log=9, save=9, evaluate=None))
+    window = three.window
+    window = window.replace(steps=window.steps + 3, clips=window.clips + 12)
+    three = three.replace(window=window)
+
+    def batches():
+        time.sleep(0.3)
+        yield batch(3)
+
+    when = Schedule(4, log=4, save=9, evaluate=None)
+    _, happened = machine().run(three, when, first=3, batches=batches())
+    (figures,) = [event[2] for event in happened if event[0] == "write"]
+    assert 0 < figures["timing/clips_per_second"] <= 4 / 0.3
 
 
 def test_a_state_whose_evaluation_was_interrupted_is_judged_first():

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 
@@ -39,9 +40,19 @@ def test_the_first_signal_is_noted(outer, name):
 def test_the_second_meets_the_handler_from_before(outer, second):
     with StopSignal() as stop:
         send(signal.SIGTERM)
+        time.sleep(1.1)
         send(signal.Signals[second])
         assert stop.received == "SIGTERM"
         assert outer == [second]
+
+
+def test_one_signal_that_comes_twice_is_one(outer):
+    """From a scheduler that signals a whole process group, and from a parent that passes it on."""
+    with StopSignal() as stop:
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        assert stop.reached()
+    assert outer == []
 
 
 def test_handlers_are_put_back(outer):

@@ -132,6 +132,9 @@ def test_frozen_weights_stay_and_take_no_part_in_the_norm():
             np.testing.assert_array_equal(before[name], after[name], err_msg=name)
     for name in ("block_1/attention/qkv/kernel", "block_1/mlp/fc1/kernel", "head/kernel"):
         assert (before[name] != after[name]).any(), name
+    for name, leaf in named(states[-1].ema).items():
+        if name.startswith(("embedding/", "block_0/")):
+            np.testing.assert_array_equal(before[name], leaf, err_msg=name)
     whole = trained(steps=1)
     partial = trained(steps=1, **{"optimizer.freeze": (pattern,)})
     assert partial[-1].window.grad_norm < whole[-1].window.grad_norm

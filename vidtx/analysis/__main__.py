@@ -8,6 +8,8 @@ and optimizer.groups match, with their shapes.
 """
 
 import argparse
+import os
+import sys
 
 from vidtx.analysis import count_macs, count_parameters, parameter_shapes
 from vidtx.models import SCHEMES, TimeSformer, create_model
@@ -53,4 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,10 +4,12 @@ Every process of a run opens the same folder and makes the same calls in the sam
 must lie where all of them see it.
 """
 
+import contextlib
+import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orbax.checkpoint as ocp
@@ -68,7 +70,11 @@ class Folder:
             "digests": ocp.JsonCheckpointHandler(),
             "score": ocp.JsonCheckpointHandler(),
         }
-        self._manager = ocp.CheckpointManager(directory, options=options, item_handlers=handlers)
+        # That a folder is only read is what was asked for, and nothing to be warned of.
+        with _quiet():
+            self._manager = ocp.CheckpointManager(
+                directory, options=options, item_handlers=handlers
+            )
         if is_lead() and not read_only:
             for remains in directory.glob("deleted-*"):
                 shutil.rmtree(remains, ignore_errors=True)
@@ -233,3 +239,14 @@ class Folder:
         # Not agreed upon: a process that closes because it fails would wait for ever.
         self._finish()
         self._manager.close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -32,7 +32,7 @@ def resolve(
     for more in (*spec.problems(), lambda: checks(spec)):
         try:
             problems.extend(more())
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError, ValueError):
             # Values of a wrong type, told already, cannot always be asked what else is wrong.
             if not mistyped:
                 raise

@@ -1,6 +1,7 @@
 """The parts of a run specification that say how a model is trained, judged and saved."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -38,6 +39,8 @@ class TrainSpec:
         yield from below("train.cutmix", self.cutmix, 0)
         if self.ema_decay is not None:
             yield from outside("train.ema_decay", self.ema_decay, 0.0, 1.0)
+        if self.init_from == "":
+            yield "train.init_from is ''; it must name a run directory, or be None."
         yield from self.duration.problems()
 
 
@@ -81,8 +84,8 @@ class OptimizerSpec:
         yield from below("optimizer.weight_decay", self.weight_decay, 0)
         for name in ("momentum", "b1", "b2"):
             yield from outside(f"optimizer.{name}", getattr(self, name), 0.0, 1.0)
-        if any(not 0 < at < 1 for at in self.decay_at) or sorted(self.decay_at) != list(
-            self.decay_at
+        if any(not 0 < at < 1 for at in self.decay_at) or any(
+            later <= earlier for earlier, later in itertools.pairwise(self.decay_at)
         ):
             yield (
                 f"optimizer.decay_at is {self.decay_at}; it must hold ascending shares of the run, "

@@ -150,7 +150,8 @@ def _judged(evaluations: Iterable[Mapping[str, Any]]) -> str:
     """On what, which ought to be the same for all."""
     kinds = [
         f"split {e.get('split')} of the data {str(e.get('fingerprint'))[:12]}, "
-        f"{e.get('temporal_views')} × {e.get('spatial_crops')} views, {e.get('average')} averaged"
+        f"{e.get('temporal_views')} × {e.get('spatial_crops')} views, {e.get('average')} averaged, "
+        f"{e.get('state')} state"
         for e in evaluations
     ]
     kinds = list(dict.fromkeys(kinds))

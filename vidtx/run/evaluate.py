@@ -86,7 +86,7 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
     with StopSignal() as stop:
 
         def found() -> Setup:
-            with data_of_run_named(folder):
+            with data_of_run_named(folder, spec.data.data_dir):
                 return set_up(spec, stop, may_build=False)
 
         setup = processes.agree(found)

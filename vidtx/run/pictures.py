@@ -74,6 +74,7 @@ def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation)
         "temporal_views": setup.spec.eval.temporal_views,
         "spatial_crops": setup.spec.eval.spatial_crops,
         "average": setup.spec.eval.average,
+        "state": setup.spec.eval.state,
         "fingerprint": setup.data.description.fingerprint,
     }
     write_json(folder / "evaluation.json", figures)
@@ -97,7 +98,10 @@ def evaluation_is_written(folder: pathlib.Path, step: int) -> bool:
     path = folder / "evaluation.json"
     if not path.exists() or not (folder / "report.html").exists():
         return False
-    return json.loads(path.read_text())["step"] == step
+    try:
+        return json.loads(path.read_text())["step"] == step
+    except (ValueError, KeyError, TypeError):  # damaged: it is found again
+        return False
 
 
 def describe_evaluation(setup: Setup, evaluation: Evaluation) -> str:

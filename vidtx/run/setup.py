@@ -204,6 +204,7 @@ def _schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]
         # An interval of less than half a batch means every step.
         save=max(1, steps(spec.checkpoint.every)),
         evaluate=None if evaluate is None else max(1, evaluate),
+        keep=spec.checkpoint.keep_every_steps,
     )
     return when, warmup
 

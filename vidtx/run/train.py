@@ -64,7 +64,7 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
         new = processes.on_lead(lambda: not (check_free(workdir, spec) / "dataset.json").exists())
 
         def found() -> Setup:
-            with data_of_run_named(workdir):
+            with data_of_run_named(workdir, spec.data.data_dir):
                 return set_up(spec, stop, may_build=new)
 
         setup = processes.agree(found)
@@ -77,7 +77,9 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
             CheckpointStore(
                 folder, keep=keep.keep, keep_every=keep.keep_every_steps, note=_print_once
             ) as store,
-            BestStore(folder, keep=keep.keep_best, note=_print_once) as best,
+            BestStore(folder, keep=keep.keep_best, note=_print_once)
+            if keep.keep_best
+            else contextlib.nullcontext() as best,
             job.ending_together(),
         ):
             _train(setup, folder, store, best, stop, weights)
@@ -119,12 +121,17 @@ def _train(
     setup: Setup,
     folder: pathlib.Path,
     store: CheckpointStore,
-    best: BestStore,
+    best: BestStore | None,
     stop: StopSignal,
     weights: Weights | None,
 ) -> None:
     spec = setup.spec
-    step, state = store.restore_newest(setup.abstract) or (0, _first_state(setup, weights))
+    restored = store.restore_newest(setup.abstract)
+    step, state = restored or (0, _first_state(setup, weights))
+    if restored is None and spec.train.init_from is not None:
+        # The run that its weights are of may go on: killed, this one must find the same again.
+        store.save(step, state)
+        store.wait()
     when = setup.when
     if step == when.total and processes.on_lead(lambda: evaluation_is_written(folder, step)):
         _print_once(f"Finished already, after step {step}. Its report is left as it is.")
@@ -144,6 +151,10 @@ def _train(
         batches.start()  # reads ahead while the step compiles
         if step:
             progress.note(f"Going on after step {step}.")
+        if spec.profile.first_step is not None and spec.profile.first_step < step:
+            progress.note(
+                f"profile.first_step {spec.profile.first_step} is over: nothing is traced."
+            )
 
         def evaluated(step: int) -> bool:
             records = read_metrics(folder / "metrics.jsonl")
@@ -151,7 +162,8 @@ def _train(
 
         def evaluate(step: int, state: TrainState) -> None:
             evaluation = evaluator(step, state)
-            best.offer(step, evaluation.score, state)
+            if best is not None:
+                best.offer(step, evaluation.score, state)
             if not lead:
                 return
             if not evaluated(step):

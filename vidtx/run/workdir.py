@@ -16,11 +16,23 @@ from vidtx.config import RunSpec, differences, to_dict
 from vidtx.errors import ConfigError
 from vidtx.reporting import read_metrics
 
+# What the scores of the best states depend on, beside the states.
+_JUDGING = (
+    ("data", "eval_split"),
+    ("data", "eval_short_side"),
+    ("eval", "temporal_views"),
+    ("eval", "spatial_crops"),
+    ("eval", "average"),
+)
+
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    with open(temporary, "w") as file:
+        file.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # or the name may be there after a power cut, and nothing in it
     os.replace(temporary, path)
 
 
@@ -84,10 +96,12 @@ def check_free(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
       ConfigError: it holds a run of another config, or other files.
     """
     folder = pathlib.Path(workdir)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--workdir={workdir} is a file; name a directory.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"--workdir={workdir}: {there} is a file; name a directory.")
     if (folder / "config.json").exists():
         check_same_run(folder, spec)
+        _check_same_judging(folder, spec)
     elif folder.exists() and any(path.suffix != ".tmp" for path in folder.iterdir()):
         raise ConfigError(
             f"--workdir={workdir} holds files but no run ({folder / 'config.json'} is missing). "
@@ -113,9 +127,28 @@ def check_same_run(folder: pathlib.Path, spec: RunSpec) -> None:
         )
 
 
+def _check_same_judging(folder: pathlib.Path, spec: RunSpec) -> None:
+    """Refuses to compare the scores of the best states with those of another way of judging."""
+    if not spec.checkpoint.keep_best or not any((folder / "best").glob("[0-9]*")):
+        return
+    then, now = _read(folder / "config.json"), to_dict(spec)
+    different = [
+        f"{group}.{key}: {then[group].get(key)!r} then, {now[group][key]!r} now"
+        for group, key in _JUDGING
+        if then[group].get(key) != now[group][key]
+    ]
+    if different:
+        listing = "\n".join(f"  - {line}" for line in different)
+        raise ConfigError(
+            f"{folder / 'best'} holds states that were judged in another way:\n{listing}\n"
+            "Their scores cannot be compared with those to come. Judge as before, or move that "
+            "folder aside."
+        )
+
+
 @contextlib.contextmanager
-def data_of_run_named(workdir: str | os.PathLike) -> Iterator[None]:
-    """Adds to an error about absent data where the run in ``workdir`` had them."""
+def data_of_run_named(workdir: str | os.PathLike, data_dir: str) -> Iterator[None]:
+    """Adds to an error where the run in ``workdir`` had its data, if not in ``data_dir``."""
     try:
         yield
     except ConfigError as error:
@@ -123,6 +156,8 @@ def data_of_run_named(workdir: str | os.PathLike) -> Iterator[None]:
         if not path.exists():
             raise
         place = _read(path).get("data_dir")
+        if place == os.path.abspath(data_dir):
+            raise
         raise ConfigError(
             f"{error}\nThe run in {workdir} was trained on the data in {place}: give "
             f"--config.data.data_dir={place}"

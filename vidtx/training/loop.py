@@ -75,12 +75,14 @@ class Schedule:
       log: from one line of metrics to the next.
       save: from one checkpoint to the next.
       evaluate: from one evaluation to the next, or None for the last step only.
+      keep: multiples of it are saved too, as they are kept for ever; or None.
     """
 
     total: int
     log: int
     save: int
     evaluate: int | None
+    keep: int | None = None
 
     def _due(self, every: int | None, step: int) -> bool:
         return step == self.total or (every is not None and step > 0 and step % every == 0)
@@ -91,7 +93,7 @@ class Schedule:
 
     def saves(self, step: int) -> bool:
         """Whether a checkpoint is saved after ``step``."""
-        return self._due(self.save, step)
+        return self._due(self.save, step) or self._due(self.keep, step)
 
     def evaluates(self, step: int) -> bool:
         """Whether the state after ``step`` is judged."""
@@ -124,8 +126,10 @@ def train(
     clock = Clock()
     # The operation with a NaN is searched for one by one, outside of any program.
     guard = "allow" if jax.config.jax_debug_nans else "disallow"
+    timed = step  # the step that the clock's figures begin at
     if evaluate_first:
-        _evaluate(step, state, parts)
+        with clock.paused():
+            _evaluate(step, state, parts)
     while step < when.total:
         if parts.stop.reached():
             parts.save(step, _checked(state, step))
@@ -142,7 +146,7 @@ def train(
             jax.transfer_guard(guard),
         ):
             try:
-                with clock.waiting():
+                with clock.waiting(idle=state.step.is_ready):
                     batch = next(parts.batches)
             except Exception:
                 if processes.count() == 1:  # a save takes all of them
@@ -156,7 +160,9 @@ def train(
         if when.logs(step):
             window = jax.device_get(state.window)
             figures = _figures(window, parts.learning_rate(step - 1))
-            timing = clock.lap(int(window.clips))
+            # A run that was resumed within the window has not seen all of its clips itself.
+            timing = clock.lap(int(window.clips) // int(window.steps) * (step - timed))
+            timed = step
             utilisation = parts.utilisation(timing["clips_per_second"])
             more = {} if utilisation is None else {"mfu": utilisation}
             parts.write(step, figures | {f"timing/{k}": v for k, v in (timing | more).items()})

@@ -20,7 +20,10 @@ def make_schedule(spec: OptimizerSpec, total_steps: int, warmup: int) -> optax.S
     if spec.schedule == "cosine":
         main = optax.cosine_decay_schedule(rate, max(1, total_steps - warmup))
     elif spec.schedule == "step":
-        drops = {round(share * total_steps) - warmup: spec.decay_factor for share in spec.decay_at}
+        drops: dict[int, float] = {}
+        for share in spec.decay_at:  # in a short run several may come to the same step
+            step = round(share * total_steps) - warmup
+            drops[step] = drops.get(step, 1.0) * spec.decay_factor
         main = optax.piecewise_constant_schedule(rate, drops)
     else:
         main = optax.constant_schedule(rate)

@@ -3,18 +3,21 @@
 import os
 import signal
 import threading
+import time
 from types import FrameType
 
 from vidtx.sharding import processes
 
 _NOTED = (
     "\n{}: stopping as soon as this step is done and saved. "
-    "A second one stops at once and loses the steps since the last checkpoint.\n"
+    "Another one, a second from now, stops at once and loses the steps since the last checkpoint.\n"
 )
+# Schedulers signal a process and its parent, which passes it on: that is one signal, come twice.
+_SAME_SECONDS = 1.0
 
 
 class StopSignal:
-    """Notes the first SIGTERM or Ctrl-C for the loop to see; a second one kills as usual.
+    """Notes the first SIGTERM or Ctrl-C for the loop to see; one a second later kills as usual.
 
     Use it as a context manager round the work that asks `reached`. In a job of several processes a
     signal to any of them stops all, at the same point: once one is told, each says how far it is,
@@ -29,6 +32,7 @@ class StopSignal:
     def __init__(self):
         self.received: str | None = None
         self._previous: dict[int, object] = {}
+        self._noted_at: float | None = None
         self._asked = 0  # how often this process has asked, the same at the same point of the run
         self._stop_at: int | None = None
         self._agreeing = threading.Lock()
@@ -54,8 +58,13 @@ class StopSignal:
         self._restore()
 
     def _note(self, number: int, _: FrameType | None) -> None:
+        if self._noted_at is not None:
+            if time.monotonic() - self._noted_at > _SAME_SECONDS:
+                self._restore()
+                os.kill(os.getpid(), number)
+            return
+        self._noted_at = time.monotonic()
         self.received = signal.Signals(number).name
-        self._restore()
         # The plain system call: a print may be under way in what the signal has interrupted.
         os.write(2, _NOTED.format(self.received).encode())
         if processes.count() > 1:

@@ -167,8 +167,9 @@ def _averaged(state: TrainState, params: dict, decay: float | None) -> dict | No
     if state.ema is None:
         return None
     number = (state.step + 1).astype(jnp.float32)
-    decay = jnp.minimum(decay, (1 + number) / (10 + number))
-    return optax.incremental_update(params, state.ema, 1 - decay)
+    share = 1 - jnp.minimum(decay, (1 + number) / (10 + number))
+    # Written so that what is frozen stays bit-equal in the average too.
+    return jax.tree.map(lambda old, new: old + share * (new - old), state.ema, params)
 
 
 def _add(
