@@ -1,11 +1,24 @@
 """What the rooms' tests share."""
 
+import atexit
 import functools
+import os
+import shutil
+import tempfile
 
 import pytest
 
 from data_pipelines import motions
 from tests import tiny_run
+
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+
+# Half of what these tests cost is compiling, mostly of the same programs in other processes.
+if _CACHE not in os.environ:
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix="vidtx-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    atexit.register(shutil.rmtree, os.environ[_CACHE], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -216,6 +216,7 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def series(records: Sequence[Mapping[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of the lines that have a figure, [N] each."""
     pairs = [(record["step"], record[key]) for record in records if key in record]
     steps, values = zip(*pairs, strict=True) if pairs else ((), ())
     return np.asarray(steps, np.float64), np.asarray(values, np.float64)
@@ -232,6 +233,7 @@ def _colours() -> Colormap:
 
 
 def dress(axes: Axes) -> None:
+    """Gives axes the look of all our plots."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GRID)
     axes.grid(color=_GRID, linewidth=0.8)
@@ -241,6 +243,7 @@ def dress(axes: Axes) -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
     figure = Figure((width, height), dpi=_DPI, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     FigureCanvasAgg(figure)
@@ -248,12 +251,14 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def empty_figure(text: str) -> Figure:
+    """A figure that says why there is nothing to see."""
     figure = new_figure(8.4, 2.0)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=FAINT, fontsize=13)
     return figure
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, crop: bool = False) -> Path:
+    """Writes a figure whole or not at all; cropped to what is drawn, where asked for."""
     # Cropped is what has labels of unknown length, and never what is drawn to whole pixels.
     box = {"bbox_inches": "tight", "pad_inches": 0.15} if crop else {}
     with replacing(path) as temporary:
