@@ -26,6 +26,8 @@ from vidtx.training import (
 )
 
 MESHES = ((8, 1), (4, 2), (2, 4), (1, 8))
+ON_TWO = ((2, 1), (1, 2))  # on the first two devices alone
+ROWS = 32  # pairs of clips in two parts on each of eight devices
 STEPS = 3
 
 
@@ -35,12 +37,13 @@ def mesh_of(data, fsdp):
     return make_mesh(MeshSpec(**lengths | {"data": data, "fsdp": fsdp}))
 
 
-def small_mesh(full):
-    """The same axes on one device alone."""
-    axes = len(full.axis_names)
+def small_mesh(full, data=1, fsdp=1):
+    """The same axes on the first devices alone."""
+    lengths = dict.fromkeys(full.axis_names, 1) | {"data": data, "fsdp": fsdp}
     return jax.make_mesh(
-        (1,) * axes, full.axis_names, axis_types=full.axis_types, devices=jax.devices()[:1]
-    )
+        tuple(lengths.values()), full.axis_names, axis_types=full.axis_types,
+        devices=jax.devices()[: data * fsdp],
+    )  # fmt: skip
 
 
 def shapes():
@@ -57,11 +60,13 @@ def shapes():
 
 @functools.cache
 def make_parts(mesh, scheme="divided"):
-    # SGD: Adam divides rounding by the root of rounding where gradients are almost zero. Flips and
-    # stochastic depth are on, as their draws must not depend on the mesh either.
+    # SGD: Adam divides rounding by the root of rounding where gradients are almost zero. All that
+    # is random is on, as the draws must not depend on the mesh either.
     options = {
         "optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.warmup_steps": 0,
         "optimizer.learning_rate": 0.1, "data.flip": True, "optimizer.clip_norm": None,
+        "train.mixup": 0.8, "train.cutmix": 1.0, "train.accumulate": 2, "data.image_size": (8, 8),
+        "data.short_side": (8, 8), "train.global_batch": ROWS,
     }  # fmt: skip
     spec = resolve(tiny_run.tiny_config("data", **options))
     model = create_model(
@@ -108,7 +113,7 @@ def held(state, mesh):
     }
 
 
-def batch(number, rows=8):
+def batch(number, rows=ROWS):
     random = np.random.RandomState(number)
     return {
         "video": random.randint(0, 256, (rows, 2, 8, 8, 3), np.uint8),
@@ -190,14 +195,16 @@ def main():
     start = jax.device_get(first)
     alone, reference = steps(start, one)
     trained = {}
-    for data, fsdp in MESHES:
+    meshes = {f"{data},{fsdp}": mesh_of(data, fsdp) for data, fsdp in MESHES}
+    meshes |= {f"{data},{fsdp}": small_mesh(full, data, fsdp) for data, fsdp in ON_TWO}
+    for name, mesh in meshes.items():
         with tempfile.TemporaryDirectory() as folder:
             jax.config.update("jax_dump_ir_to", folder)
-            found, values = steps(start, mesh_of(data, fsdp))
+            found, values = steps(start, mesh)
             jax.config.update("jax_dump_ir_to", None)
             counted = constraints(folder)
         found |= {"error": error(values, reference), "constraints": counted}
-        trained[f"{data},{fsdp}"] = found
+        trained[name] = found
     result = {
         "shapes": shapes(),
         "weights": weights(),

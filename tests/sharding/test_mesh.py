@@ -5,11 +5,12 @@ import sys
 
 import pytest
 
-from tests.sharding.on_eight_devices import MESHES, STEPS
+from tests.sharding.on_eight_devices import MESHES, ON_TWO, STEPS
 from tests.tiny_run import environment, run_program
 from vidtx.models import SCHEMES
 
-EVERY = pytest.mark.parametrize("mesh", [f"{data},{fsdp}" for data, fsdp in MESHES])
+ON_EIGHT = pytest.mark.parametrize("mesh", [f"{data},{fsdp}" for data, fsdp in MESHES])
+EVERY = pytest.mark.parametrize("mesh", [f"{data},{fsdp}" for data, fsdp in (*MESHES, *ON_TWO)])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_the_first_state_does_not_depend_on_the_mesh(found):
     assert found["first_error"] <= 1e-6
 
 
-@EVERY
+@ON_EIGHT
 def test_each_device_gets_its_own_rows(found, mesh):
     placed = found["placed"][mesh]
     assert placed["rows_of_process"] == [0, 1]
