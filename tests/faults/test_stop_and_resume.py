@@ -42,23 +42,6 @@ def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
     assert_same_end(workdir, undisturbed, 100)
 
 
-@pytest.mark.parametrize("scheme", ["space", "joint", "sparse_local_global", "axial"])
-def test_every_other_scheme_killed_at_a_random_moment(motions_dir, tmp_path, scheme):
-    options = LONG | {"model.scheme": scheme, "train.steps": 30, "eval.every_steps": 13}
-    reference, workdir = tmp_path / "reference", tmp_path / "run"
-    assert finish(motions_dir, reference, **options)[0] == 0
-    moment = random.Random().randrange(4, 20)
-    process = start(motions_dir, workdir, **options)
-    wait_for_step(process, workdir, moment)
-    time.sleep(random.random() / 2)
-    process.kill()
-    process.wait()
-    code, error = finish(motions_dir, workdir, **options)
-    assert code == 0, error
-    print(f"killed after step {moment}")
-    assert_same_end(workdir, reference, 30)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_by_a_signal(motions_dir, tmp_path, undisturbed, number):
     workdir = tmp_path / "run"
