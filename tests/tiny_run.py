@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,36 @@ def run_program(module, *arguments, devices=8):
         )
         assert process.returncode == 0, process.stderr[-4000:]
         return json.loads(result.read_text())
+
+
+def free_port():
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def run_two_processes(module, folder, *arguments, devices=2, fails=False):
+    """What ``python -m module RESULT PORT INDEX *arguments`` writes as JSON, and says, as process 0
+    and as process 1 of a job: their results, exit codes and standard errors.
+    """
+    port, results = str(free_port()), [folder / "0.json", folder / "1.json"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, result, port, str(index), *arguments],
+            env=environment(devices), cwd=folder, stderr=subprocess.PIPE, text=True,
+        )
+        for index, result in enumerate(results)
+    ]  # fmt: skip
+    try:
+        errors = [process.communicate(timeout=240)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    codes = [process.returncode for process in processes]
+    assert all(result.exists() for result in results), errors
+    assert fails or codes == [0, 0], errors
+    return [json.loads(result.read_text()) for result in results], codes, errors
 
 
 # Of a model of one block, so small that starting and compiling are all it costs.

@@ -1,13 +1,8 @@
-import json
-import socket
-import subprocess
-import sys
-
 import pytest
 
 from tests.checkpoints import states
 from tests.checkpoints.states import names, restore
-from tests.tiny_run import environment
+from tests.tiny_run import run_two_processes
 from vidtx.checkpoints import BestStore
 
 
@@ -15,25 +10,9 @@ from vidtx.checkpoints import BestStore
 def two(tmp_path_factory):
     """What two processes found with one run directory, and that directory."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = str(probe.getsockname()[1])
-    results = [folder / "0.json", folder / "1.json"]
-    program = [sys.executable, "-m", "tests.checkpoints.of_two_processes"]
-    processes = [
-        subprocess.Popen(
-            [*program, result, port, str(index), folder / "run"],
-            env=environment(devices=2), cwd=folder, stderr=subprocess.PIPE, text=True,
-        )
-        for index, result in enumerate(results)
-    ]  # fmt: skip
-    try:
-        errors = [process.communicate(timeout=240)[1][-4000:] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
-    return [json.loads(result.read_text()) for result in results], folder / "run"
+    program = "tests.checkpoints.of_two_processes"
+    found, *_ = run_two_processes(program, folder, folder / "run")
+    return found, folder / "run"
 
 
 def test_all_restore_the_same_step_whoever_finds_the_damage(two):

@@ -1,7 +1,4 @@
 import json
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -58,24 +55,7 @@ def test_every_video_counts_once_on_any_number_of_devices():
 
 
 def test_two_processes_find_the_same_each_from_its_own_rows(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = str(probe.getsockname()[1])
-    results = [tmp_path / "0.json", tmp_path / "1.json"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.evaluation.of_two_processes", path, port, str(index)],
-            env=tiny_run.environment(devices=2), cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        )
-        for index, path in enumerate(results)
-    ]  # fmt: skip
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], errors
-    found, other = (json.loads(path.read_text()) for path in results)
+    (found, other), *_ = tiny_run.run_two_processes("tests.evaluation.of_two_processes", tmp_path)
     assert found == other
     check(found["multi"], reference())
     figures, count, confusion = looked_up.reference()

@@ -1,7 +1,6 @@
 """Runs as processes of their own, to be killed, stopped and looked at afterwards."""
 
 import pathlib
-import socket
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tests.tiny_run import arguments, environment
+from tests.tiny_run import arguments, environment, free_port
 from vidtx.reporting import read_metrics
 
 # Long enough to be hit in the middle, with all that is random, averaged or kept beside the weights.
@@ -60,9 +59,7 @@ def start_job(data_dir, workdir, *more, count=2, devices=2, **overrides):
       **overrides: of the config.
     """
     options = arguments(data_dir, workdir, **overrides)
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        job = [f"--coordinator=localhost:{probe.getsockname()[1]}", f"--num_processes={count}"]
+    job = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
     processes = []
     for index in range(count):
         own = [each[index] if isinstance(each, list) else each for each in more]

@@ -8,17 +8,9 @@ from PIL import Image
 
 from data_pipelines import motions
 from data_pipelines.records import describe
+from tests.faults.processes import figures
 from tests.tiny_run import arguments
 from vidtx import main
-from vidtx.reporting import read_metrics
-
-
-def figures(workdir):
-    """Metrics without what the clock decides."""
-    return [
-        {key: value for key, value in record.items() if not key.startswith("timing/")}
-        for record in read_metrics(workdir / "metrics.jsonl")
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,7 @@
-import json
-import socket
-import subprocess
-import sys
-
 import pytest
 
 from tests.sharding.on_eight_devices import MESHES, ON_TWO, STEPS
-from tests.tiny_run import environment, run_program
+from tests.tiny_run import run_program, run_two_processes
 from vidtx.models import SCHEMES
 
 ON_EIGHT = pytest.mark.parametrize("mesh", [f"{data},{fsdp}" for data, fsdp in MESHES])
@@ -121,25 +116,9 @@ def test_the_step_s_program_places_its_activations(found, mesh):
 
 
 def test_two_processes_read_each_its_own_rows(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = str(probe.getsockname()[1])
-    results = [tmp_path / "0.json", tmp_path / "1.json"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.sharding.of_two_processes", result, port, str(index)],
-            env=environment(devices=2), cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        )
-        for index, result in enumerate(results)
-    ]  # fmt: skip
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], errors
+    results, *_ = run_two_processes("tests.sharding.of_two_processes", tmp_path)
     for index, result in enumerate(results):
-        for mesh, seen in json.loads(result.read_text()).items():
+        for mesh, seen in result.items():
             assert seen == {
                 "rows": [index, 2], "shape": [8, 3], "equal": True, "total": True
             }, mesh  # fmt: skip

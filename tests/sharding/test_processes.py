@@ -1,11 +1,6 @@
-import json
-import socket
-import subprocess
-import sys
-
 import pytest
 
-from tests.tiny_run import environment
+from tests.tiny_run import run_two_processes
 from vidtx.errors import ConfigError
 from vidtx.sharding import job, processes
 
@@ -14,25 +9,7 @@ from vidtx.sharding import job, processes
 def both(tmp_path_factory):
     """What the two processes found, their exit codes and standard errors."""
     folder = tmp_path_factory.mktemp("agreeing")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = str(probe.getsockname()[1])
-    results = [folder / "0.json", folder / "1.json"]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.sharding.agreeing", result, port, str(index)],
-            env=environment(), cwd=folder, stderr=subprocess.PIPE, text=True,
-        )
-        for index, result in enumerate(results)
-    ]  # fmt: skip
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert all(path.exists() for path in results), errors
-    found = [json.loads(path.read_text()) for path in results]
-    return found, [process.returncode for process in started], errors
+    return run_two_processes("tests.sharding.agreeing", folder, devices=1, fails=True)
 
 
 def test_they_know_each_other(both):
