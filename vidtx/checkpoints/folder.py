@@ -54,17 +54,6 @@ class Folder:
         self.directory = directory
         self.read_only = read_only
         self.note = note if is_lead() else lambda text: None
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=policy,
-            create=not read_only,
-            cleanup_tmp_directories=not read_only,
-            read_only=read_only,
-            # Two folders may be saved to at the same time; the processes that wait for each other
-            # must do so over the same one.
-            multiprocessing_options=ocp.options.MultiprocessingOptions(
-                barrier_sync_key_prefix=directory.name
-            ),
-        )
         handlers = {
             "state": ocp.StandardCheckpointHandler(),
             "digests": ocp.JsonCheckpointHandler(),
@@ -72,6 +61,17 @@ class Folder:
         }
         # That a folder is only read is what was asked for, and nothing to be warned of.
         with _quiet():
+            options = ocp.CheckpointManagerOptions(
+                preservation_policy=policy,
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
+                # Two folders may be saved to at the same time; the processes that wait for each
+                # other must do so over the same one.
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    barrier_sync_key_prefix=directory.name
+                ),
+            )
             self._manager = ocp.CheckpointManager(
                 directory, options=options, item_handlers=handlers
             )
