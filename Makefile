@@ -3,7 +3,8 @@
 ## make table4   the same for the position embeddings of Table 4: runs/table4/table.md
 ## SEEDS=0,1,2   with these: trains each row from these seeds
 ## make api      the API reference, from the docstrings: docs/api/index.html
-## make test     from nothing to the whole test suite
+## make test     from nothing to the test suite, which CI runs
+## make test-slow  the tests that make test leaves out
 ## make lint     ruff: rules and formatting
 ## make format   mends what ruff can mend
 ## make clean    deletes the environment; data/ and runs/ stay
@@ -17,7 +18,7 @@ INSTALLED := $(VENV)/installed-$(VERSION)
 
 TABLES := table1 table4
 
-.PHONY: demo $(TABLES) api test lint format clean help
+.PHONY: demo $(TABLES) api test test-slow lint format clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +35,9 @@ api: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
