@@ -1,28 +1,38 @@
-import time
+import pytest
 
 from vidtx.training.clock import Clock
 
 
-def test_only_a_wait_that_leaves_the_devices_without_work_counts():
-    clock = Clock()
-    for idle in (True, False, False):
+class Time:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self):
+        self.seconds = 100.0
+
+    def __call__(self):
+        return self.seconds
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+def test_only_a_wait_that_leaves_the_devices_without_work_counts(time):
+    clock = Clock(time)
+    for idle, seconds in ((True, 1), (False, 4), (True, 2)):
         with clock.waiting(idle=lambda idle=idle: idle):
-            time.sleep(0.05)
-    figures = clock.lap(clips=30)
-    # A third of the time, however long sleeping really takes.
-    assert 0.1 < figures["input_wait"] < 0.6
-    assert 0 < figures["clips_per_second"] <= 30 / 0.15
+            time.seconds += seconds
+    time.seconds += 5
+    assert clock.lap(clips=24) == {"clips_per_second": 2.0, "input_wait": 0.25}
 
 
-def test_a_lap_starts_anew_and_a_pause_does_not_count():
-    clock = Clock()
+def test_a_lap_starts_anew_and_a_pause_does_not_count(time):
+    clock = Clock(time)
     with clock.waiting(idle=lambda: True):
-        time.sleep(0.02)
+        time.seconds += 1
     clock.lap(1)
     with clock.paused():
-        time.sleep(0.3)
-    assert clock.lap(3)["input_wait"] == 0
-    with clock.paused():
-        time.sleep(0.3)
-    time.sleep(0.01)
-    assert clock.lap(3)["clips_per_second"] > 3 / 0.3
+        time.seconds += 1000
+    time.seconds += 2
+    assert clock.lap(3) == {"clips_per_second": 1.5, "input_wait": 0.0}

@@ -8,8 +8,14 @@ from collections.abc import Callable, Iterator
 class Clock:
     """Time between lines of metrics, and the share of it that was lost waiting for data."""
 
-    def __init__(self):
-        self._start = time.perf_counter()
+    def __init__(self, now: Callable[[], float] = time.perf_counter):
+        """Starts the clock.
+
+        Args:
+          now: the time in seconds, monotonic.
+        """
+        self._now = now
+        self._start = now()
         self._waited = 0.0
 
     @contextlib.contextmanager
@@ -19,17 +25,17 @@ class Clock:
         Args:
           idle: whether the devices have done all that they were given; must not wait itself.
         """
-        start = time.perf_counter()
+        start = self._now()
         yield
         if idle():
-            self._waited += time.perf_counter() - start
+            self._waited += self._now() - start
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Does not count what happens inside."""
-        start = time.perf_counter()
+        start = self._now()
         yield
-        self._start += time.perf_counter() - start
+        self._start += self._now() - start
 
     def lap(self, clips: int) -> dict[str, float]:
         """Figures since the last lap, in which ``clips`` clips were seen.
@@ -39,7 +45,7 @@ class Clock:
           waited for that came only after the devices had run out of work: an upper bound of what
           was lost.
         """
-        now = time.perf_counter()
+        now = self._now()
         seconds = max(now - self._start, 1e-9)
         figures = {"clips_per_second": clips / seconds, "input_wait": self._waited / seconds}
         self._start, self._waited = now, 0.0
