@@ -18,7 +18,7 @@ from typing import NoReturn
 import jax
 from absl import flags
 
-from vidtx.config import change, is_option, load_config, resolve
+from vidtx.config import change, is_option, load_config, read_flags, resolve
 from vidtx.config.arguments import compared_arguments
 from vidtx.errors import ConfigError, VidtxError, explain
 from vidtx.run import ComparedRun, problems_without_devices, run_comparison
@@ -33,15 +33,7 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
         "workdir": "The directory of the comparison.",
     }.items():
         flags.DEFINE_string(name, None, meaning, flag_values=values)
-    flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
-    try:
-        unexpected = values(["vidtx.compare", *arguments])[1:]
-    except flags.Error as error:
-        raise ConfigError(f"{str(error).rstrip('.? ')}. See --help.") from error
-    if unexpected:
-        raise ConfigError(
-            f"Unexpected argument {unexpected[0]!r}; options begin with --. See --help."
-        )
+    read_flags(values, "vidtx.compare", arguments)
     return values
 
 

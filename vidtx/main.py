@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 
 from experiments.defaults import defaults
 from vidtx import run
-from vidtx.config import RunSpec, change, is_option, load_config, resolve, to_dict
+from vidtx.config import RunSpec, change, is_option, load_config, read_flags, resolve, to_dict
 from vidtx.errors import ConfigError, MachineError, VidtxError, explain
 from vidtx.run.workdir import read_config
 from vidtx.sharding import job, processes
@@ -68,15 +68,7 @@ def _parse(arguments: list[str]) -> flags.FlagValues:
     flags.DEFINE_integer("process_id", None, "Number of this process.", 0, flag_values=values)
     for name, seconds, meaning in _TIMEOUTS:
         flags.DEFINE_integer(name, seconds, meaning, 1, flag_values=values)
-    flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
-    try:
-        unexpected = values(["vidtx.main", *arguments])[1:]
-    except flags.Error as error:
-        raise ConfigError(f"{str(error).rstrip('.? ')}. See --help.") from error
-    if unexpected:
-        raise ConfigError(
-            f"Unexpected argument {unexpected[0]!r}; options begin with --. See --help."
-        )
+    read_flags(values, "vidtx.main", arguments)
     return values
 
 

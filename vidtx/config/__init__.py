@@ -1,7 +1,7 @@
 """Configs: found by path or name, resolved into frozen specifications, checked all at once."""
 
 from vidtx.config.checks import Duration
-from vidtx.config.flags import change, is_option
+from vidtx.config.flags import change, is_option, read_flags
 from vidtx.config.load import experiments, find_config, load_config
 from vidtx.config.resolve import differences, resolve, to_dict
 from vidtx.config.specs import DataSpec, MeshSpec, ModelSpec, RunSpec
@@ -32,6 +32,7 @@ __all__ = [
     "find_config",
     "is_option",
     "load_config",
+    "read_flags",
     "resolve",
     "to_dict",
 ]

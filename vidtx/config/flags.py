@@ -65,3 +65,20 @@ def _change(config: ConfigDict, option: str) -> Iterator[str]:
 def _reason(error: Exception) -> str:
     """What went wrong, without the flag's name that is told already."""
     return re.sub(r"^flag --[\w.]+=.*?: ", "", str(error).rstrip("."), flags=re.DOTALL) + "."
+
+
+def read_flags(values: flags.FlagValues, program: str, arguments: Sequence[str]) -> None:
+    """Reads what a command line gives to the flags that are defined, and to ``--help``.
+
+    Raises:
+      ConfigError: a flag is unknown or has an impossible value, or there is something else.
+    """
+    flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values, short_name="h")
+    try:
+        unexpected = values([program, *arguments])[1:]
+    except flags.Error as error:
+        raise ConfigError(f"{str(error).rstrip('.? ')}. See --help.") from error
+    if unexpected:
+        raise ConfigError(
+            f"Unexpected argument {unexpected[0]!r}; options begin with --. See --help."
+        )
