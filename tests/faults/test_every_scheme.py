@@ -11,14 +11,8 @@ import pytest
 from tests.faults.processes import LONG, assert_same_end, finish, start, wait_for_step
 
 
-@pytest.mark.parametrize(
-    "scheme",
-    [
-        "space",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("joint", "axial")),
-        pytest.param("sparse_local_global", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["space", "joint", "axial", "sparse_local_global"])
 def test_every_other_scheme_killed_at_a_random_moment(motions_dir, tmp_path, scheme):
     options = LONG | {"model.scheme": scheme, "train.steps": 30, "eval.every_steps": 13}
     reference, workdir = tmp_path / "reference", tmp_path / "run"

@@ -42,7 +42,9 @@ def test_killed_at_a_random_moment(motions_dir, tmp_path, undisturbed):
     assert_same_end(workdir, undisturbed, 100)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_stopped_by_a_signal(motions_dir, tmp_path, undisturbed, number):
     workdir = tmp_path / "run"
     process = start(motions_dir, workdir, **LONG)

@@ -79,8 +79,15 @@ def named(tree):
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-@pytest.mark.parametrize("mixing", [{}, RANDOM])
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize(
+    ("count", "mixing"),
+    [
+        (4, RANDOM),
+        pytest.param(2, {}, marks=pytest.mark.slow),
+        pytest.param(4, {}, marks=pytest.mark.slow),
+        pytest.param(2, RANDOM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_taken_in_parts_gives_the_update_of_the_whole(count, mixing):
     """Random draws included: of flips, mixing and stochastic depth."""
     whole, parts = trained(**mixing), trained(**mixing, **{"train.accumulate": count})
