@@ -10,7 +10,7 @@ from types import MappingProxyType
 import av
 import numpy as np
 
-__all__ = ["CANONICAL", "INTRA", "encode_mp4"]
+__all__ = ["CANONICAL", "INTRA", "Mp4Writer", "encode_mp4"]
 
 # Closed groups of 12 with many non-reference B-frames: a reader skips what it does not want, and
 # gets its clip several times as fast as from x264's defaults. Without the macroblock tree, whose
@@ -44,6 +44,73 @@ INTRA: Mapping[str, str] = MappingProxyType(
 )
 
 
+class Mp4Writer:
+    """Writes an H.264 MP4 in memory, frame by frame, on one thread; a context manager.
+
+    Args:
+        height: Pixels.
+        width: Pixels.
+        rate: Frames per second; frame n is shown at n / rate.
+        options: libx264 options.
+        pix_fmt: FFmpeg's name of the pixel format that is stored.
+        colorspace: FFmpeg's number of the matrix that frames were made with; None for untold.
+        color_range: FFmpeg's number of their range; None for untold.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        *,
+        rate: fractions.Fraction,
+        options: Mapping[str, str] = CANONICAL,
+        pix_fmt: str = "yuv420p",
+        colorspace: int | None = None,
+        color_range: int | None = None,
+    ):
+        self._buffer = io.BytesIO()
+        self._container = av.open(self._buffer, mode="w", format="mp4")
+        stream = self._container.add_stream("libx264", rate=rate, options=dict(options))
+        stream.height, stream.width = height, width
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = 1 / rate
+        if colorspace is not None:
+            stream.codec_context.colorspace = colorspace
+        if color_range is not None:
+            stream.codec_context.color_range = color_range
+        self._stream = stream
+        self._time_base = 1 / rate
+        self._pix_fmt = pix_fmt
+        # One reformatter for all frames: a fresh one for each costs more than a small frame does.
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self.num_frames = 0
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes written so far; the encoder may hold back some frames."""
+        return self._buffer.tell()
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Adds one frame of the writer's size; its own time does not matter."""
+        frame = self._reformatter.reformat(frame, format=self._pix_fmt, threads=1)
+        frame.pts, frame.time_base = self.num_frames, self._time_base
+        self._container.mux(self._stream.encode(frame))
+        self.num_frames += 1
+
+    def finish(self) -> bytes:
+        """Returns the bytes of the complete file, of at least one frame."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._buffer.getvalue()
+
+    def __enter__(self) -> Mp4Writer:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._container.close()
+
+
 def encode_mp4(
     frames: np.ndarray,
     *,
@@ -73,22 +140,11 @@ def encode_mp4(
     frames = _checked(frames, fps, pix_fmt)
     # A denominator up to 1001 holds the broadcast rates (30000/1001) exactly.
     rate = fractions.Fraction(fps).limit_denominator(1001)
-    buffer = io.BytesIO()
-    with av.open(buffer, mode="w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options=dict(options))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = pix_fmt
-        stream.codec_context.thread_count = 1
-        stream.codec_context.time_base = 1 / rate
-        # One reformatter for all frames: a fresh one for each costs more than a small frame does.
-        reformatter = av.video.reformatter.VideoReformatter()
-        for number, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame = reformatter.reformat(frame, format=pix_fmt, threads=1)
-            frame.pts, frame.time_base = number, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
+    height, width = frames.shape[1:3]
+    with Mp4Writer(height, width, rate=rate, options=options, pix_fmt=pix_fmt) as writer:
+        for picture in frames:
+            writer.write(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        return writer.finish()
 
 
 def _checked(frames: np.ndarray, fps: float, pix_fmt: str) -> np.ndarray:

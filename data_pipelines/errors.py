@@ -8,16 +8,24 @@ Every message names the value at fault, the bound it broke, the likely cause and
 from __future__ import annotations
 
 __all__ = [
+    "BuildConflictError",
+    "BuildFailedError",
     "CorruptRecordError",
     "DataError",
     "DataQualityError",
     "DatasetDamagedError",
     "DatasetMissingError",
+    "DecoderCrashedError",
+    "MissingFileError",
     "NoLabelError",
     "NoVideoStreamError",
+    "TimedOutError",
     "TooFewFramesError",
+    "TooLargeError",
+    "TooManyBadError",
     "UndecodableError",
     "UnknownSplitError",
+    "UnreadableError",
     "VideoError",
 ]
 
@@ -40,6 +48,18 @@ class DatasetDamagedError(DataError):
 
 class DataQualityError(DataError):
     """More unreadable clips than the run allows."""
+
+
+class BuildConflictError(DataError):
+    """Where a data set is to be built there is another one, or another build of it."""
+
+
+class BuildFailedError(DataError):
+    """A build cannot go on, for a reason that lies in none of its videos, such as a full disk."""
+
+
+class TooManyBadError(DataError):
+    """More of the listed videos are missing or unusable than the build allows."""
 
 
 class VideoError(DataError):
@@ -80,3 +100,33 @@ class CorruptRecordError(VideoError):
     """A record whose bytes on disk no longer match their checksum."""
 
     kind = "corrupt_record"
+
+
+class MissingFileError(VideoError):
+    """A listed video that has no file."""
+
+    kind = "missing_file"
+
+
+class UnreadableError(VideoError):
+    """A file that the operating system refuses to read."""
+
+    kind = "unreadable"
+
+
+class TooLargeError(VideoError):
+    """Pictures, a number of frames or a record beyond what a build takes on."""
+
+    kind = "too_large"
+
+
+class TimedOutError(VideoError):
+    """A video on which the decoder made no progress."""
+
+    kind = "timed_out"
+
+
+class DecoderCrashedError(VideoError):
+    """A video that ended the process which decoded it."""
+
+    kind = "crashed"

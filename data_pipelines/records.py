@@ -7,24 +7,22 @@ without TensorFlow. It may be opened as ``NAME`` (its newest version) or ``NAME:
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines.digests import content_digests, sample_digest
+from data_pipelines.digests import CONTENT_DIGESTS, fingerprint, noted, sample_digest
 from data_pipelines.errors import (
     CorruptRecordError,
     DatasetDamagedError,
     DatasetMissingError,
     UnknownSplitError,
 )
-from data_pipelines.labels import class_names_of, label_features
-from data_pipelines.shards import build_command, check_shard, shards_of
+from data_pipelines.labels import class_names_of
+from data_pipelines.schema import features, missing_feature, types_of
+from data_pipelines.shards import BUILDING, build_command, check_shard, shards_of
 
 __all__ = [
     "DatasetDescription",
@@ -54,6 +52,11 @@ class DatasetDescription:
             after it goes unnoticed here; if it is a bit error, reading the record fails.
         single_label: Whether its records have ``label``, the one class of a video.
         multi_label: Whether they have ``labels``, any number of classes of a video.
+        mirrorable: False where classes tell left from right, so that clips must not be mirrored.
+        counts: Where the build has left them, split name to how many videos were ``listed`` and
+            ``found``, and how many of them are ``stored``, in how many ``records``.
+        dropped: Where the build has left them, split name to the number of listed videos that are
+            not stored, by kind of failure; see ``manifest.json`` for the files.
     """
 
     name: str
@@ -64,14 +67,20 @@ class DatasetDescription:
     fingerprint: str
     single_label: bool
     multi_label: bool
+    mirrorable: bool = True
+    counts: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
 
 class SplitSource:
     """Random access to the records of a split, or of a slice of one; picklable, thread-safe.
 
-    ``source[i]`` is a dict with ``video`` (bytes of a media file), ``video_id`` (str),
-    ``num_frames``, ``height``, ``width`` (int), ``fps`` (float, frames per second) and ``label``
-    (int), ``labels`` (a sequence of int), or both.
+    ``source[i]`` is a dict with ``video`` (bytes of a media file) or ``frames`` (a list, the bytes
+    of a JPEG a frame), ``video_id`` (str), ``num_frames``, ``height``, ``width`` (int), ``fps``
+    (float, frames per second) and ``label`` (int), ``labels`` (a sequence of int), or both. Records
+    of `data_pipelines.build` also have ``source_start`` and ``source_end`` (float, seconds),
+    ``source_sha256`` (str) and, of captioned data sets, ``captions``, a list of dicts of ``start``
+    and ``end`` (float, seconds of the record) and ``text`` (str).
 
     Attributes:
         name: The data set's name.
@@ -117,30 +126,10 @@ class SplitSource:
                 f"record {index} of {self!r} cannot be read ({error}); restore its shard from a "
                 "copy or build the data set again."
             ) from error
-        return {**record, "video_id": record["video_id"].decode()}
+        return _plain(record)
 
     def __repr__(self) -> str:
         return f"{self.name}/{self.split}"
-
-
-def features(class_names: Sequence[str], multi_label: bool = False) -> tfds.features.FeaturesDict:
-    """Returns the TFDS features of a video data set.
-
-    Args:
-        class_names: In label order; label -1 means that none is known.
-        multi_label: Each video has any number of classes, ``labels``, instead of one, ``label``.
-    """
-    return tfds.features.FeaturesDict(
-        {
-            "video": tfds.features.Scalar(np.object_, doc="bytes of one video file"),
-            "video_id": tfds.features.Text(doc="unique within the data set"),
-            **label_features(class_names, multi_label),
-            "num_frames": tfds.features.Scalar(np.int32),
-            "height": tfds.features.Scalar(np.int32, doc="pixels, upright"),
-            "width": tfds.features.Scalar(np.int32, doc="pixels, upright"),
-            "fps": tfds.features.Scalar(np.float32, doc="mean frames per second"),
-        }
-    )
 
 
 def open_split(name: str, split: str, data_dir: str | os.PathLike) -> SplitSource:
@@ -188,23 +177,44 @@ def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
     info = builder.info
     labels = _labels(builder)
     shards = list(shards_of(builder))
-    digests = content_digests(builder.data_path)
-    stored = digests or [(path.stat().length, sample_digest(path)) for _, path, _ in shards]
-    # Not to_json(), which names TFDS classes and so may change from one TFDS to the next.
-    types = {
-        key: (feature.shape, np.dtype(feature.np_dtype).name)
-        for key, feature in info.features.items()
-    }
-    lengths = [(split, length) for split, _, length in shards]
-    content = [info.name, str(info.version), labels["class_names"], types, lengths, stored]
+    notes = noted(builder.data_path)
+    stored = notes.get(CONTENT_DIGESTS) or [
+        (path.stat().length, sample_digest(path)) for _, path, _ in shards
+    ]
     return DatasetDescription(
         name=info.name,
         version=str(info.version),
         splits={split: info.splits[split].num_examples for split in sorted(info.splits)},
         num_bytes=sum(path.stat().length for _, path, _ in shards),
-        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        fingerprint=fingerprint(
+            info.name,
+            str(info.version),
+            labels["class_names"],
+            types_of(info.features),
+            [(split, length) for split, _, length in shards],
+            stored,
+        ),
+        mirrorable=notes.get("mirrorable", True),
+        counts=notes.get("counts", {}),
+        dropped=notes.get("dropped", {}),
         **labels,
     )
+
+
+def _plain(record: dict) -> dict:
+    """Returns a record of TFDS with text as str and sequences as lists."""
+    texts = ("video_id", "source_sha256")
+    record = {key: value.decode() if key in texts else value for key, value in record.items()}
+    if "frames" in record:
+        record["frames"] = list(record["frames"])
+    if "captions" in record:
+        columns = record["captions"]
+        rows = zip(columns["start"], columns["end"], columns["text"], strict=True)
+        record["captions"] = [
+            {"start": float(start), "end": float(end), "text": text.decode()}
+            for start, end, text in rows
+        ]
+    return record
 
 
 def _labels(builder: tfds.core.DatasetBuilder) -> dict:
@@ -233,6 +243,11 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
     }
     rebuild = f"delete {root} and build it again: {build_command(base, data_dir)}"
     if not (version in whole if version else whole):
+        if any((path / BUILDING).is_dir() for path in folders):
+            raise DatasetDamagedError(
+                f"data set {base!r} in {data_dir} is not built to its end; the command that began "
+                f"it goes on where it stopped: {build_command(base, data_dir)}"
+            )
         if not version and folders:
             raise DatasetDamagedError(
                 f"data set {base!r} in {data_dir} is half-built: {root} holds only "
@@ -245,23 +260,13 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
         found = builder.info.features
     except Exception as error:  # of many kinds, from TFDS and from protobuf
         raise DatasetDamagedError(f"{folder} cannot be read ({error}); {rebuild}") from error
-    labelled = class_names_of(found or {})
-    for key, feature in features(["any"]).items():
-        if key == "label":
-            whole = bool(labelled)
-        else:
-            whole = key in found and _kind(found[key]) == _kind(feature)
-        if not whole:
-            raise DatasetDamagedError(
-                f"{folder} has features {dict(found or {})}, without {key}: {feature}, so it is no "
-                f"data set of ours; give another name, or {rebuild}"
-            )
+    lacking = missing_feature(found or {})
+    if lacking:
+        raise DatasetDamagedError(
+            f"{folder} has features {dict(found or {})}, without {lacking}, so it is no data set "
+            f"of ours; give another name, or {rebuild}"
+        )
     return builder
-
-
-def _kind(feature: tfds.features.FeatureConnector) -> tuple[tuple, str]:
-    """Returns a feature's shape and kind of number, apart from its width in bits."""
-    return feature.shape, np.dtype(feature.np_dtype).kind
 
 
 def _missing(name: str, data_dir: str | os.PathLike, versions: list[str]) -> str:

@@ -11,7 +11,24 @@ from etils import epath
 
 from data_pipelines.errors import DatasetDamagedError
 
-__all__ = ["build_command", "check_shard", "shards_of"]
+__all__ = ["BUILDING", "build_command", "check_shard", "shards_of"]
+
+# The folder in an unfinished data set that holds what its build needs to go on.
+BUILDING = ".building"
+
+# What `vidtx data build` knows by name; other names are those of folders and lists.
+_KNOWN = frozenset(
+    {
+        "diving48",
+        "hmdb51",
+        "howto100m",
+        "kinetics400",
+        "kinetics600",
+        "kinetics700",
+        "something_something_v2",
+        "ucf101",
+    }
+)
 
 
 def shards_of(builder: tfds.core.DatasetBuilder) -> Iterator[tuple[str, epath.Path, int]]:
@@ -46,7 +63,15 @@ def build_command(base: str, data_dir: str | os.PathLike) -> str:
     """Says how a data set is built."""
     if base == "motions":
         return f"Build it with: python -m data_pipelines.motions --out={os.fspath(data_dir)}"
-    return "Build it from its videos, or point data.data_dir at the folder that holds it."
+    if base in _KNOWN:
+        return (
+            f"Build it with: vidtx data build {base} --videos=FOLDER --annotations=FILES "
+            f"--out={os.fspath(data_dir)}"
+        )
+    return (
+        "Build it from its videos (vidtx data build --help), or point data.data_dir at the folder "
+        "that holds it."
+    )
 
 
 def _rebuild(shard: epath.Path) -> str:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_pipelines import errors, records
+from tests.data_pipelines.conftest import CLASS_NAMES
 
 
 @pytest.fixture
@@ -58,11 +59,17 @@ def test_newest_version_is_opened_unless_one_is_named(own):
 def test_missing_data_sets_name_what_there_is_and_the_cure(dataset):
     with pytest.raises(errors.DatasetMissingError, match=r"'other' .*holds \['demo'\]"):
         records.open_split("other", "train", dataset.data_dir)
-    command = f"python -m data_pipelines.motions --out={dataset.data_dir}"
+    data_dir = dataset.data_dir
+    command = f"python -m data_pipelines.motions --out={data_dir}"
     with pytest.raises(errors.DatasetMissingError, match=command):
         records.describe("motions", dataset.data_dir)
     with pytest.raises(errors.DatasetMissingError, match="no folder"):
         records.describe("motions", dataset.data_dir / "nowhere")
+    command = (
+        f"vidtx data build ucf101 --videos=FOLDER --annotations=FILES --out={dataset.data_dir}"
+    )
+    with pytest.raises(errors.DatasetMissingError, match=command):
+        records.describe("ucf101", dataset.data_dir)
 
 
 @pytest.mark.parametrize("split", ["test", "train[:x]", "", "test[:10%]", "train[:1%]"])
@@ -129,6 +136,29 @@ def test_damaged_records_fail_alone_and_by_name(own, rows):
             assert source[index] == rows[index]
 
 
+class Row(dict):
+    """A record whose size ``write_dataset`` can ask for, though it has no ``video``."""
+
+    def __missing__(self, key):
+        return b""
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_frames_may_be_stored_as_jpegs(tmp_path, write_dataset, make_record, built):
+    row = make_record(0)
+    del row["video"]
+    # Zero bytes at the end must not be taken for padding.
+    row["frames"] = [b"one\0", b"two\0\0", b""]
+    source = {"source_start": 1.5, "source_end": 2.25, "source_sha256": "ab"} if built else {}
+    spoken = [{"start": 0.5, "end": 2.0, "text": "Grüße"}, {"start": 3.0, "end": 4.0, "text": ""}]
+    rows = [Row(row | source, captions=captions) for captions in (spoken, [])]
+    features = records.features(CLASS_NAMES, storage="jpeg", built=built, captions=True)
+    dataset = write_dataset(tmp_path, {"train": rows}, features=features)
+    source = dataset.open()
+    assert [source[0], source[1]] == rows
+    assert len(records.describe("demo", tmp_path).fingerprint) == 64
+
+
 def test_description(dataset):
     description = records.describe("demo", dataset.data_dir)
     assert description.name == "demo"
@@ -136,6 +166,9 @@ def test_description(dataset):
     assert description.class_names == ("falling", "rising", "turning")
     assert description.splits == {"train": 11, "validation": 5}
     files = shards(dataset) + shards(dataset, "validation")
+    assert description.mirrorable
+    assert not description.counts
+    assert not description.dropped
     assert description.num_bytes == sum(file.stat().st_size for file in files)
 
 

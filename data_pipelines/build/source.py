@@ -1,0 +1,282 @@
+"""One video file, read strictly, once for its times and once for its pictures.
+
+Nothing of a file is held beyond a packet and a frame, whatever its length. Whatever a lenient
+player would pass over in silence is an error here: bit errors that the decoder could conceal, a
+file that breaks off before its end, pictures that change their size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from typing import BinaryIO, NamedTuple
+
+import av
+from etils import epath
+
+from data_pipelines.bitstream import OneFrameEach
+from data_pipelines.build.matroska import promised_bytes
+from data_pipelines.errors import (
+    MissingFileError,
+    NoVideoStreamError,
+    TooLargeError,
+    UndecodableError,
+    UnreadableError,
+)
+from data_pipelines.packets import (
+    BROKEN,
+    MAX_PACKETS,
+    MAX_PIXELS,
+    MAX_SIDE,
+    demux,
+    display_order,
+    one_thread,
+)
+
+__all__ = ["MAX_FRAMES", "Survey", "VideoFile"]
+
+# Frames of one file: nine hours at 30 a second.
+MAX_FRAMES = MAX_PACKETS
+
+_HASH_BYTES = 1 << 20
+
+# PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 dropped the argument.
+_OPEN_ARGUMENTS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+# No file may name other files or addresses to be read in its place.
+_CONTAINER_OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What the packets of a file tell about its frames, before they are stored.
+
+    Attributes:
+        num_frames: Frames that must come out of the decoder; None where packets do not tell.
+        times: When each frame appears, ascending, in units of ``time_base``; None where only the
+            order of decoding can be trusted.
+        time_base: Seconds.
+        rates: Frames per second that the container tells, best first.
+    """
+
+    num_frames: int | None
+    times: Sequence[int] | None
+    time_base: Fraction
+    rates: tuple[Fraction | None, ...]
+
+
+class _Packet(NamedTuple):
+    """What :func:`~data_pipelines.packets.display_order` looks at."""
+
+    pts: int | None
+    is_keyframe: bool
+    is_discard: bool
+
+
+class VideoFile:
+    """A video file, or its bytes.
+
+    Args:
+        source: A path, or the bytes of a whole media file.
+        alive: Called at every step, so that whoever waits knows that there is progress.
+    """
+
+    def __init__(self, source: bytes | str | os.PathLike, alive: Callable[[], None] = lambda: None):
+        self._source = source
+        self._alive = alive
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Opens the file for reading.
+
+        Raises:
+            MissingFileError: There is none.
+            UnreadableError: It may not be read.
+        """
+        if isinstance(self._source, bytes):
+            yield io.BytesIO(self._source)
+            return
+        try:
+            file = epath.Path(self._source).open("rb")
+        except FileNotFoundError as error:
+            raise MissingFileError(
+                f"{os.fspath(self._source)} is not there (any more); restore it, or list it no "
+                "longer."
+            ) from error
+        except OSError as error:
+            raise UnreadableError(
+                f"{os.fspath(self._source)} cannot be read ({error.strerror or error}); mend its "
+                "permissions or the disk."
+            ) from error
+        with file:
+            yield file
+
+    def sha256(self) -> str:
+        """Returns the SHA-256 of the file's bytes, hexadecimal."""
+        digest = hashlib.sha256()
+        with self.open() as file:
+            while block := file.read(_HASH_BYTES):
+                digest.update(block)
+                self._alive()
+        return digest.hexdigest()
+
+    def survey(self) -> Survey:
+        """Reads every packet, and decodes only where packets do not tell when frames appear.
+
+        Raises:
+            VideoError: Of the kinds of :meth:`frames`.
+        """
+        with self._opened() as (file, container, stream):
+            codec = stream.codec_context
+            watch = OneFrameEach(codec.codec.canonical_name, codec.extradata)
+            packets = self._packets(file, container, stream, watch)
+            _check_whole(file, container, stream)
+            rates = (stream.average_rate, stream.guessed_rate)
+            time_base = Fraction(stream.time_base)
+            order = display_order(container, stream, packets, watch.certain)
+            timed = "avi" not in container.format.name.split(",")  # whose times lie
+        if order is not None:
+            return Survey(len(order), [packets[place].pts for place in order], time_base, rates)
+        times = [frame.pts for frame in self.frames()] if timed else None
+        if times is None or None in times or any(b <= a for a, b in itertools.pairwise(times)):
+            times = None
+        return Survey(times and len(times), times, time_base, rates)
+
+    def frames(self, num_frames: int | None = None) -> Iterator[av.VideoFrame]:
+        """Decodes every frame, in display order, on one thread.
+
+        Args:
+            num_frames: How many there must be, if that is known.
+
+        Raises:
+            UndecodableError: Bytes that are no media file, damage, or too few frames.
+            NoVideoStreamError: There are no moving pictures.
+            TooLargeError: Pictures beyond ``MAX_PIXELS`` or ``MAX_SIDE``, or beyond ``MAX_FRAMES``.
+        """
+        count, size = 0, None
+        with self._opened() as (_, container, stream):
+            try:
+                for frame in container.decode(stream):
+                    self._alive()
+                    if frame.is_corrupt:
+                        raise UndecodableError(f"frame {count} is damaged.")
+                    size = size or (frame.height, frame.width)
+                    _check_size(frame.height, frame.width)
+                    if size != (frame.height, frame.width):
+                        raise UndecodableError(
+                            f"the picture size changes from {size} to "
+                            f"{(frame.height, frame.width)} at frame {count}."
+                        )
+                    count += 1
+                    _check_count(count)
+                    yield frame
+            except BROKEN as error:
+                raise UndecodableError(
+                    f"decoding stopped after {count} frames ({_reason(error)}); the file is "
+                    "damaged."
+                ) from error
+        if not count or count < (num_frames or 0):
+            raise UndecodableError(
+                f"{count} of {num_frames or 'an unknown number of'} frames can be decoded; the "
+                "file is damaged."
+            )
+
+    @contextlib.contextmanager
+    def _opened(
+        self,
+    ) -> Iterator[tuple[BinaryIO, av.container.InputContainer, av.VideoStream]]:
+        """Opens the file as (file, container, best video stream), the latter set to be strict."""
+        with self.open() as file:
+            try:
+                container = av.open(file, mode="r", options=_CONTAINER_OPTIONS, **_OPEN_ARGUMENTS)
+            except BROKEN as error:
+                raise UndecodableError(
+                    f"it cannot be opened as video ({_reason(error)}); it is no media file, or "
+                    "was cut."
+                ) from error
+            with container:
+                stream = _best_stream(container)
+                context = stream.codec_context
+                if context is None:
+                    raise UndecodableError(
+                        "no decoder is known for the video stream; convert the file to H.264."
+                    )
+                _check_size(context.height, context.width)
+                one_thread(context, strict=True)
+                yield file, container, stream
+
+    def _packets(self, file, container, stream, watch: OneFrameEach) -> list[_Packet]:
+        """Returns what all packets of the stream tell; their data are not kept."""
+        packets = []
+        for packet in demux(container, stream, _size(file), watch, strict=True):
+            self._alive()
+            if packet.is_corrupt:
+                raise UndecodableError(
+                    f"packet {len(packets)} is cut short; the file is truncated or damaged."
+                )
+            packets.append(_Packet(packet.pts, packet.is_keyframe, packet.is_discard))
+        return packets
+
+
+def _best_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """Returns the best video stream, attached pictures such as cover art left out."""
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & stream.disposition.attached_pic
+    ]
+    if not moving:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise NoVideoStreamError(f"the file holds no moving pictures, only {kinds}.")
+    best = container.streams.best("video")
+    return next((stream for stream in moving if best and stream.index == best.index), moving[0])
+
+
+def _reason(error: Exception) -> str:
+    """Returns what went wrong, without FFmpeg's numbers and function names."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
+        raise TooLargeError(
+            f"pictures of {height}x{width} pixels; at most {MAX_PIXELS} pixels and sides of "
+            f"{MAX_SIDE} are taken on. Shrink the video first."
+        )
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_FRAMES:
+        raise TooLargeError(
+            f"more than {MAX_FRAMES} frames in one file; cut the video into several first."
+        )
+
+
+def _size(file: BinaryIO) -> int:
+    """Returns a file's size in bytes; leaves it where it is."""
+    place = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    return size
+
+
+def _check_whole(file: BinaryIO, container, stream) -> None:
+    """Refuses files whose own index or header promises bytes that are not there."""
+    size = _size(file)
+    formats = container.format.name.split(",")
+    promised = 0
+    if "mp4" in formats:
+        promised = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+    elif "matroska" in formats:
+        promised = promised_bytes(file)
+    if promised > size:
+        raise UndecodableError(
+            f"the file has {size} bytes and refers to byte {promised}: it is truncated. Fetch it "
+            "again."
+        )
