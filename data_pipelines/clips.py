@@ -10,98 +10,29 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
-from data_pipelines.decode import decode_frames
+from data_pipelines.clip_draws import ClipDraws
+from data_pipelines.clip_spec import ClipSpec
+from data_pipelines.clip_trace import ClipTrace
+from data_pipelines.erase import Erasure, erase
 from data_pipelines.errors import DataQualityError, VideoError
 from data_pipelines.labels import no_targets, targets_of
+from data_pipelines.pictures import pictures
+from data_pipelines.rand_augment import Operation, apply
 from data_pipelines.records import SplitSource
-from data_pipelines.sampling import SHORT_POLICIES, eval_indices, train_indices
-from data_pipelines.spatial import eval_crops, random_crop_resize
+from data_pipelines.sampling import eval_indices, segment_indices, train_indices
+from data_pipelines.spatial import Window, cut, eval_windows, random_window
 
-__all__ = ["ClipSpec", "EvalClips", "Failure", "TrainClips"]
+__all__ = ["ClipSpec", "ClipTrace", "EvalClips", "Failure", "TrainClips"]
 
 # Records tried for one training clip. At 1 % unreadable, eight failures in a row have a chance of
 # 1e-16: they mean that the data or the decoder is broken as a whole.
 _MAX_TRIES = 8
 
-
-@dataclasses.dataclass(frozen=True)
-class ClipSpec:
-    """How clips are cut from videos; with data, seed and batch size it decides every pixel.
-
-    Attributes:
-        frames: Frames in a clip.
-        stride: Frames from one to the next, of the source or at ``target_fps``.
-        target_fps: Frames per second that the stride counts in; None for each video's own.
-        crop: (height, width) of a clip in pixels.
-        short_side: (lowest, highest) length in pixels of a training video's shorter side before
-            the crop, drawn uniformly, both included.
-        eval_short_side: The same length in evaluation.
-        short: What a video shorter than a clip does, ``repeat_last`` or ``loop``.
-        temporal_views: Clips of one video in evaluation; one is the middle clip.
-        spatial_crops: Crops of each clip in evaluation, 1 (centre) or 3 (along the longer side).
-
-    Raises:
-        ValueError: Some value is impossible; lists all that are.
-    """
-
-    frames: int = 8
-    stride: int = 32
-    target_fps: float | None = None
-    crop: tuple[int, int] = (224, 224)
-    short_side: tuple[int, int] = (256, 320)
-    eval_short_side: int = 224
-    short: str = "repeat_last"
-    temporal_views: int = 1
-    spatial_crops: int = 1
-
-    def __post_init__(self):
-        lowest, highest = self.short_side
-        narrow = min(self.crop)
-        checks = [
-            (self.frames >= 1, f"frames is {self.frames}; it must be at least 1"),
-            (self.stride >= 1, f"stride is {self.stride}; it must be at least 1"),
-            (
-                self.target_fps is None or self.target_fps > 0,
-                f"target_fps is {self.target_fps}; it must be above 0, or None",
-            ),
-            (
-                len(self.crop) == 2 and narrow >= 1,
-                f"crop is {self.crop}; it must be two lengths of 1 or more",
-            ),
-            (
-                narrow <= lowest <= highest,
-                f"short_side is {self.short_side}; it must ascend "
-                f"from at least the crop's shorter side, {narrow}",
-            ),
-            (
-                narrow <= self.eval_short_side,
-                f"eval_short_side is {self.eval_short_side}; it must be at least the crop's "
-                f"shorter side, {narrow}",
-            ),
-            (
-                self.short in SHORT_POLICIES,
-                f"short is {self.short}; it must be one of {SHORT_POLICIES}",
-            ),
-            (
-                self.temporal_views >= 1,
-                f"temporal_views is {self.temporal_views}; it must be at least 1",
-            ),
-            (
-                self.spatial_crops in (1, 3),
-                f"spatial_crops is {self.spatial_crops}; it must be 1 or 3",
-            ),
-        ]
-        problems = [problem for passed, problem in checks if not passed]
-        if problems:
-            raise ValueError("\n".join(f"{problem}." for problem in problems))
-
-    @property
-    def views(self) -> int:
-        """Clips of one video in evaluation, over time and space."""
-        return self.temporal_views * self.spatial_crops
+_Made = TypeVar("_Made")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,18 +78,51 @@ class _Clips:
             "frames": spec.frames,
             "stride": spec.stride,
             "target_fps": spec.target_fps,
+            "sampling": spec.sampling,
             "short": spec.short,
         }
 
+    def _trace(
+        self,
+        index: int,
+        record: dict,
+        numbers: np.ndarray,
+        frames: np.ndarray,
+        short_side: int,
+        window: Window,
+        operations: tuple[Operation, ...] = (),
+        erasure: Erasure | None = None,
+    ) -> ClipTrace:
+        """Makes one clip from its pictures, uint8 [T, h, w, 3]."""
+        clip = apply(cut(frames, window, self._spec.crop), operations)
+        done = tuple(map(str, operations))
+        if erasure is not None:
+            clip = erase(clip, erasure)
+            done += ("erase {2}×{3} at {0}, {1}".format(*erasure[0]),)
+        # A record's rate may be missing where nothing was sampled by it.
+        fps = record["fps"] if record["fps"] > 0 else np.nan
+        return ClipTrace(
+            index=index,
+            video_id=record["video_id"],
+            targets=targets_of(record, **self._labels),
+            frame_numbers=numbers,
+            times=numbers / fps,
+            short_side=short_side,
+            window=window,
+            operations=done,
+            frames=frames,
+            clip=clip,
+        )
+
     def _attempt(
-        self, index: int, make_video: Callable[[dict], np.ndarray]
-    ) -> tuple[dict | None, Failure | None]:
-        """Returns a clip and its targets, or why that failed."""
+        self, index: int, make: Callable[[int, dict], _Made]
+    ) -> tuple[_Made | None, Failure | None]:
+        """Returns what ``make`` makes of a record, or why that failed."""
         record = {"video_id": None}
         try:
             record = self._source[index]
-            targets = targets_of(record, **self._labels)
-            return {"video": make_video(record), **targets}, None
+            targets_of(record, **self._labels)  # before anything is decoded in vain
+            return make(index, record), None
         except VideoError as error:
             return None, Failure(index, record["video_id"], error.kind, str(error))
         except Exception as error:
@@ -187,23 +151,37 @@ class TrainClips(_Clips):
         Raises:
             DataQualityError: Eight records in a row were unreadable.
         """
+        trace, failures = self._make(index, rng)
+        return {
+            "video": trace.clip,
+            **trace.targets,
+            "index": trace.index,
+            "replaced": len(failures),
+            "failures": failures,
+        }
+
+    def explain(self, index: int, rng: np.random.Generator) -> ClipTrace:
+        """Makes the clip that a call with these arguments makes, and tells how.
+
+        Args:
+            index: Record number; ``index`` of what is returned is another one if it is unreadable.
+            rng: Source of every random choice.
+
+        Raises:
+            DataQualityError: Eight records in a row were unreadable.
+        """
+        trace, _ = self._make(index, rng)
+        return trace
+
+    def _make(self, index: int, rng: np.random.Generator) -> tuple[ClipTrace, list[Failure]]:
+        """Returns the clip, and the records given up before the one that it is of."""
         index = int(index)
-        spec = self._spec
         failures = []
         for _ in range(_MAX_TRIES):
-            start, *position = rng.random(3)
-            short_side = int(rng.integers(spec.short_side[0], spec.short_side[1] + 1))
-            make_video = functools.partial(
-                self._clip, start_fraction=start, position=position, short_side=short_side
-            )
-            clip, failure = self._attempt(index, make_video)
-            if clip is not None:
-                return {
-                    **clip,
-                    "index": index,
-                    "replaced": len(failures),
-                    "failures": failures,
-                }
+            make = functools.partial(self._clip, draws=ClipDraws.of(self._spec, rng))
+            trace, failure = self._attempt(index, make)
+            if trace is not None:
+                return trace, failures
             failures.append(failure)
             index = int(rng.integers(len(self._source)))
         raise DataQualityError(
@@ -211,19 +189,22 @@ class TrainClips(_Clips):
             "whole is damaged, or this decoder cannot read it:\n" + "\n".join(map(str, failures))
         )
 
-    def _clip(
-        self,
-        record: dict,
-        start_fraction: float,
-        position: tuple[float, float],
-        short_side: int,
-    ) -> np.ndarray:
-        """Returns uint8 [T, height, width, 3]."""
-        numbers = train_indices(**self._sampling(record), start_fraction=start_fraction)
-        frames = decode_frames(record["video"], numbers)
-        return random_crop_resize(
-            frames, short_side=short_side, crop=self._spec.crop, position=position
+    def _clip(self, index: int, record: dict, draws: ClipDraws) -> ClipTrace:
+        spec = self._spec
+        if spec.sampling == "segments":
+            numbers = segment_indices(record["num_frames"], spec.frames, draws.segment_fractions)
+        else:
+            start = draws.start_fraction
+            numbers = train_indices(**self._sampling(record), start_fraction=start)
+        frames = pictures(record, numbers)
+        window = random_window(
+            frames.shape[1:3],
+            short_side=draws.short_side,
+            crop=spec.crop,
+            position=draws.position,
         )
+        drawn = (draws.short_side, window, draws.operations, draws.erasure)
+        return self._trace(index, record, numbers, frames, *drawn)
 
 
 class EvalClips(_Clips):
@@ -239,7 +220,9 @@ class EvalClips(_Clips):
             ``video`` uint8 [V, T, height, width, 3], V over time, then space; ``label`` int, or
             ``labels`` uint8 [C], 0 where none could be read; ``index``, -1 for padding;
             ``weight``, 1 for a readable record, else 0 (and ``video`` is black); ``failed``, 1 for
-            an unreadable record, else 0; ``failures``, a list.
+            an unreadable record, else 0; ``failures``, a list. Where the views cover a video, which
+            may take fewer than V, also ``view_weight`` float32 [V], 1 for each of its views and 0
+            for what is left (and black).
         """
         spec = self._spec
         element = {
@@ -250,24 +233,53 @@ class EvalClips(_Clips):
             "failed": 0,
             "failures": [],
         }
+        if spec.temporal_position == "cover":
+            element["view_weight"] = np.zeros(spec.views, np.float32)
         position = int(position)
         if position >= len(self._source):
             return element
-        clip, failure = self._attempt(position, self._views)
-        if clip is None:
+        traces, failure = self._attempt(position, self._views)
+        if traces is None:
             return {**element, "index": position, "failed": 1, "failures": [failure]}
-        return {**element, **clip, "index": position, "weight": 1.0}
+        for view, trace in zip(element["video"], traces, strict=False):
+            view[:] = trace.clip
+        if "view_weight" in element:
+            element["view_weight"][: len(traces)] = 1
+        return {**element, **traces[0].targets, "index": position, "weight": 1.0}
 
-    def _views(self, record: dict) -> np.ndarray:
-        """Returns uint8 [V, T, height, width, 3]."""
+    def explain(self, position: int) -> list[ClipTrace]:
+        """Makes the views that a call with this record number makes, and tells how.
+
+        Args:
+            position: Record number.
+
+        Returns:
+            As many as the video has views: V, or fewer where they cover it.
+
+        Raises:
+            IndexError: There is no such record.
+            VideoError: The record cannot be used.
+        """
+        return self._views(int(position), self._source[int(position)])
+
+    def _views(self, index: int, record: dict) -> list[ClipTrace]:
         spec = self._spec
-        numbers = eval_indices(**self._sampling(record), views=spec.temporal_views)
-        frames = decode_frames(record["video"], numbers.reshape(-1))
-        crops = eval_crops(
-            frames, short_side=spec.eval_short_side, crop=spec.crop, crops=spec.spatial_crops
+        if spec.sampling == "segments":
+            clips = segment_indices(record["num_frames"], spec.frames)[None]
+        else:
+            clips = eval_indices(
+                **self._sampling(record),
+                position=spec.temporal_position,
+                views=spec.temporal_views,
+            )
+        frames = pictures(record, clips.reshape(-1))
+        short_side = spec.eval_short_side
+        windows = eval_windows(
+            frames.shape[1:3], short_side=short_side, crop=spec.crop, crops=spec.spatial_crops
         )
-        # [crops, views * T, ...] to [views, crops, T, ...]
-        crops = crops.reshape(spec.spatial_crops, spec.temporal_views, spec.frames, *spec.crop, 3)
-        return np.ascontiguousarray(crops.swapaxes(0, 1)).reshape(
-            spec.views, spec.frames, *spec.crop, 3
-        )
+        frames = frames.reshape(len(clips), spec.frames, *frames.shape[1:])
+        return [
+            self._trace(index, record, numbers, shown, short_side, window)
+            for numbers, shown in zip(clips, frames, strict=True)
+            for window in windows
+        ]

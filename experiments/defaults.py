@@ -29,21 +29,32 @@ def defaults() -> ConfigDict:
     config.data = data = ConfigDict()
     data.name = "kinetics400"  # NAME or NAME:VERSION, a TFDS folder of encoded video
     data.data_dir = "data"  # holds NAME/VERSION/
+    data.source = "tfds"  # or folder: NAME/SPLIT/CLASS/*.mp4 as they are, slower
     data.train_split = "train"  # also slices, such as train[:10%]
     data.eval_split = "validation"
     data.frames = 8  # of a clip
     data.stride = 32  # frames from one to the next
+    # stride: frames exactly so far apart; span, the authors' code: spread from first to last of
+    # frames × stride; segments: one of each of so many equal parts of the video.
+    data.sampling = "stride"
     data.target_fps = placeholder(float)  # what the stride counts in; None: the video's own rate
     data.image_size = (224, 224)  # height and width of a clip
     data.short_side = (256, 320)  # a training video's shorter side before the crop, drawn between
+    data.short_side_draw = "uniform"  # or inverse: 1/length is uniform
     data.eval_short_side = 224
     data.short_videos = "repeat_last"  # or loop
     data.flip = True  # left to right, half of the training clips; False where classes tell sides
+    data.rand_augment = 0  # RandAugment: operations a clip; 0: none
+    data.rand_augment_magnitude = 9.0  # of 10
+    data.color_jitter = 0.0  # largest relative change of brightness, contrast and saturation
+    data.erase = 0.0  # random erasing: the share of clips that lose a rectangle
     data.multi_label = False  # any number of classes a video; trains a yes or no for each
-    data.mean = (0.45, 0.45, 0.45)  # (pixels / 255 - mean) / std
+    data.mean = (0.45, 0.45, 0.45)  # (pixels / 255 - mean) / std, in the order of the channels
     data.std = (0.225, 0.225, 0.225)
+    data.channel_order = "rgb"  # in which the model is fed; bgr: the authors' SSv2 models
     data.max_bad = 0.01  # highest share of unreadable videos
-    data.threads = 2  # decoding threads of a host
+    data.threads = 2  # decoding threads of a host, or of each worker; 0: decode in between
+    data.workers = 0  # decoding processes of a host; 0: threads alone, which suffice as a rule
 
     config.train = train = ConfigDict()
     train.global_batch = 64  # clips of a step over all devices
@@ -84,7 +95,10 @@ def defaults() -> ConfigDict:
     evaluation.every_steps = placeholder(int)  # at most one of the three; none: at the end only
     evaluation.every_epochs = placeholder(float)
     evaluation.every_examples = placeholder(int)
-    evaluation.temporal_views = 1  # one is the middle of the video
+    evaluation.temporal_views = 1  # clips of a video; with cover the most of them
+    # middle: one in the middle, more from the first possible to the last; start, the authors' code:
+    # one from frame 0, view k of K at k/K of the last start; cover: one after the other.
+    evaluation.temporal_position = "middle"
     evaluation.spatial_crops = 3  # 1 (centre) or 3 (along the longer side)
     evaluation.average = "softmax"  # of a video's views; logits reproduces the authors' code
     evaluation.state = "newest"  # with --mode=eval: the newest state, or the best that is kept

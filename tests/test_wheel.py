@@ -48,7 +48,8 @@ def test_everything_comes_from_the_wheel_and_finds_its_experiments(installed, tm
     assert result.returncode == 0, result.stderr
     *files, names = result.stdout.split(maxsplit=3)
     assert all(file.startswith(str(installed)) for file in files)
-    assert names.split() == ["k400_divided", "motions", "table1", "table4"]
+    files = sorted((ROOT / "experiments").glob("*.py"))
+    assert names.split() == [file.stem for file in files if "def get_config" in file.read_text()]
     assert (installed / "vidtx" / "py.typed").exists()
 
 

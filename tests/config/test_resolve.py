@@ -140,7 +140,10 @@ def test_json_s_types_stand_for_ours(config, name, given, value):
 
 IMPOSSIBLE = {
     "seed": [-1, 2**32],
-    "data.threads": [0],
+    "data.source": ["tape"],
+    "data.channel_order": ["gbr"],
+    "data.threads": [-1],
+    "data.workers": [-1],
     "data.max_bad": [-0.1, 1.1],
     "data.std": [(0.2, 0.0, 0.2)],
     "train.global_batch": [0, -8],
@@ -218,6 +221,57 @@ def test_further_checks_are_told_together_with_our_own(config):
     config.seed = 0
     with pytest.raises(ConfigError, match="a problem:\n  - no such planet"):
         resolve(config, lambda spec: ["no such planet"])
+
+
+# What clips are cut by is checked where they are cut.
+IMPOSSIBLE_CLIPS = {
+    "data.sampling": ["random", "uniform"],
+    "data.short_side_draw": ["normal"],
+    "data.rand_augment": [-1],
+    "data.rand_augment_magnitude": [-0.5, 10.5],
+    "data.color_jitter": [-0.1],
+    "data.erase": [-0.1, 1.1],
+    "eval.temporal_position": ["end"],
+    "eval.temporal_views": [0],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in IMPOSSIBLE_CLIPS.items() for value in values],
+)
+def test_an_impossible_clip_is_refused(config, name, value):
+    with pytest.raises(ConfigError) as caught:
+        resolve(put(config, name, value), problems)
+    heading, problem = str(caught.value).splitlines()
+    assert heading == "The config has a problem:"
+    assert f"{name.partition('.')[2]} is {value}; it " in problem
+
+
+def test_all_that_is_impossible_about_clips_comes_in_one_error(config):
+    tree = config.to_dict()
+    for name, values in IMPOSSIBLE_CLIPS.items():
+        group, key = name.split(".")
+        tree[group][key] = values[0]
+    with pytest.raises(ConfigError, match=f"has {len(IMPOSSIBLE_CLIPS)} problems"):
+        resolve(tree, problems)
+
+
+def test_options_that_segments_would_ignore_are_refused(config):
+    config.data.sampling = "segments"
+    resolve(config, problems)
+    config.data.target_fps = 25.0
+    config.eval.temporal_views, config.eval.temporal_position = 2, "cover"
+    with pytest.raises(ConfigError, match="3 problems") as caught:
+        resolve(config, problems)
+    for problem in ("target_fps is 25.0", "temporal_views is 2", "temporal_position is cover"):
+        assert f"{problem}; with sampling segments" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, 4])
+def test_the_host_may_decode_without_threads(config, value):
+    config.data.threads = config.data.workers = value
+    assert resolve(config, problems).data.threads == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

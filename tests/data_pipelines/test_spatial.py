@@ -2,7 +2,14 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines.spatial import eval_crops, random_crop_resize
+from data_pipelines.spatial import (
+    cut,
+    draw_short_side,
+    eval_crops,
+    eval_windows,
+    random_crop_resize,
+    random_window,
+)
 
 
 def pictures(height, width, num_frames=2, seed=0):
@@ -94,3 +101,47 @@ def test_any_size_gives_the_crop_asked_for(size, crop):
 def test_other_numbers_of_crops_are_refused():
     with pytest.raises(ValueError, match="crops=2"):
         eval_crops(pictures(8, 8), short_side=8, crop=(8, 8), crops=2)
+
+
+@pytest.mark.parametrize("draw", ["uniform", "inverse"])
+def test_short_sides_are_drawn_between_the_bounds(draw):
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_short_side((256, 320), rng, draw) for _ in range(8000)])
+    assert (drawn.min(), drawn.max()) == (256, 320)
+    values = drawn if draw == "uniform" else 1 / drawn
+    edges = np.linspace(values.min(), values.max(), 5)
+    shares = np.histogram(values, edges)[0] / len(drawn)
+    np.testing.assert_allclose(shares, 0.25, atol=0.03)
+    # Their means tell the two apart.
+    expected = {"uniform": 288.0, "inverse": np.log(320 / 256) / (1 / 256 - 1 / 320)}[draw]
+    assert abs(drawn.mean() - expected) < 0.8
+
+
+def test_the_inverse_draw_is_the_published_formula():
+    values = np.random.default_rng(5).random(500)
+    published = [round(1.0 / (1 / 320 + (1 / 256 - 1 / 320) * value)) for value in values]
+    rng = np.random.default_rng(5)
+    assert [draw_short_side((256, 320), rng, "inverse") for _ in range(500)] == published
+
+
+def test_bounds_that_are_equal_leave_nothing_to_draw():
+    rng = np.random.default_rng(0)
+    assert {draw_short_side((47, 47), rng, draw) for draw in ("uniform", "inverse")} == {47}
+    with pytest.raises(ValueError, match="draw='normal'"):
+        draw_short_side((1, 2), rng, "normal")
+
+
+@pytest.mark.parametrize("size", [(60, 90), (90, 60), (33, 200)])
+def test_windows_say_what_crops_show(size):
+    frames, options = pictures(*size), {"short_side": 40, "crop": (32, 24)}
+    window = random_window(size, position=(0.4, 0.8), **options)
+    assert 0 <= window.top <= window.top + window.height <= size[0]
+    assert 0 <= window.left <= window.left + window.width <= size[1]
+    clip = random_crop_resize(frames, position=(0.4, 0.8), **options)
+    np.testing.assert_array_equal(clip, cut(frames, window, (32, 24)))
+    windows = eval_windows(size, crops=3, **options)
+    crops = eval_crops(frames, crops=3, **options)
+    for window, crop in zip(windows, crops, strict=True):
+        np.testing.assert_array_equal(crop, cut(frames, window, (32, 24)))
+    tops, lefts = {window.top for window in windows}, {window.left for window in windows}
+    assert (len(tops), len(lefts)) == ((3, 1) if size[0] > size[1] else (1, 3))

@@ -4,10 +4,22 @@ import jax
 import numpy as np
 import pytest
 
+from data_pipelines.clips import EvalClips
 from data_pipelines.loader import eval_batches
 from data_pipelines.records import open_split
 from tests import tiny_run
-from tests.evaluation.looked_up import EXAMPLES, judge, plain, reference, table
+from tests.evaluation.looked_up import (
+    EXAMPLES,
+    VIEWS,
+    LookedUp,
+    batches,
+    examples,
+    judge,
+    plain,
+    reference,
+    step_of,
+    table,
+)
 from vidtx import create_model
 from vidtx.config import resolve
 from vidtx.evaluation import evaluate, make_eval_step
@@ -163,6 +175,90 @@ def test_a_real_model_on_real_videos(tiny_config, mesh):
     assert len(set(scores.argmax(axis=1))) > 1
     np.testing.assert_array_equal(found.confusion, confusion)
     assert found.loss == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("average", ["softmax", "logits"])
+def test_views_count_by_their_weights(mesh, average):
+    """Videos of one, two and three views; what the model says about the others does not count."""
+    pixels, labels, weights = examples(7)
+    used = np.arange(EXAMPLES) % VIEWS + 1
+    view_weight = (np.arange(VIEWS) < used[:, None]).astype(np.float32)
+    view_weight[[3, 17]] = 0  # unreadable: no view at all
+    lost = np.where(view_weight > 0, pixels, 255)
+    values = table(7)
+    values[255] = np.nan
+
+    def judged(pixels, view_weight, values):
+        options = {"label": labels, "view_weight": view_weight}
+        found = evaluate(
+            step_of(LookedUp(7), mesh, **{"eval.average": average}),
+            {"table": values},
+            batches(16, mesh, pixels, weights, **options),
+            step=0,
+            class_names=tuple("abcdefg"),
+            mesh=mesh,
+        )
+        return plain(found)
+
+    found = judged(lost, view_weight, values)
+    # The same opinions with equal weights: each view of a video as often as the others.
+    often = np.stack([np.resize(row[:count], 6) for row, count in zip(pixels, used, strict=True)])
+    expected = judged(often, np.full((EXAMPLES, 6), 0.25, np.float32), table(7))
+    loss = expected.pop("loss")
+    assert found.pop("loss") == pytest.approx(loss, rel=1e-5)
+    assert found == expected
+    # Equal weights are as good as none.
+    check(judged(pixels, np.ones((EXAMPLES, VIEWS), np.float32), table(7)), reference(7, average))
+
+
+def test_channels_are_fed_in_the_run_s_order(mesh):
+    """The looked-up model takes a clip's first channel."""
+    pixels, labels, weights = examples(7)
+    step = step_of(LookedUp(7), mesh, **{"data.channel_order": "bgr"})
+
+    def blue(batch):
+        video = np.zeros_like(batch["video"])
+        video[..., 2] = batch["video"][..., 0]
+        return {**batch, "video": video}
+
+    found = evaluate(
+        step,
+        {"table": table(7)},
+        map(blue, batches(16, mesh, pixels, weights, label=labels)),
+        step=0,
+        class_names=tuple("abcdefg"),
+        mesh=mesh,
+    )
+    check(plain(found), reference())
+
+
+def test_videos_covered_by_their_views(tiny_config, mesh):
+    """From records to views with weights, and through the evaluation."""
+    options = {"eval.temporal_views": 3, "eval.temporal_position": "cover", "data.stride": 3}
+    spec = resolve(tiny_config(**options))
+    source = open_split(spec.data.name, spec.data.eval_split, spec.data.data_dir)
+    views = EvalClips(source, clip_spec(spec))
+    rows = [views(position) for position in range(18)]  # of 16, and padding
+    keys = {"video", "label", "weight", "failed", "view_weight"}
+    batch = {key: np.stack([np.asarray(row[key]) for row in rows]) for key in keys}
+    batch["weight"] = batch["weight"].astype(np.float32)
+    used = batch["view_weight"].sum(1)
+    assert (used[:16] == used[0]).all()
+    assert 0 < used[0] < 3
+    found = evaluate(
+        step_of(LookedUp(8), mesh, **options),
+        {"table": table(8)},
+        [batch],
+        step=0,
+        class_names=source.class_names,
+        mesh=mesh,
+    )
+    pixels = batch["video"][:16, : int(used[0]), 0, 0, 0, 0]
+    scores = np.exp(table(8).astype(np.float64))[pixels]
+    scores = (scores / scores.sum(-1, keepdims=True)).mean(1)
+    loss = -np.log(scores[np.arange(16), batch["label"][:16]]).mean()
+    assert found.examples == 16
+    assert found.loss == pytest.approx(loss, rel=1e-5)
 
 
 def test_the_reference_tells_tables_apart():

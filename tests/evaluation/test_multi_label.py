@@ -81,6 +81,36 @@ def test_averaged_views_have_the_averaged_probabilities():
     np.testing.assert_array_equal(one, logits[:, 0])
 
 
+@pytest.mark.parametrize("average", ["softmax", "logits"])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_weighted_views_are_weighted_means(average, multi_label):
+    random = np.random.RandomState(0)
+    logits = random.normal(0, 3, (6, 4, 3)).astype(np.float32)
+    weights = random.randint(0, 4, (6, 4)).astype(np.float32)
+    weights[:, 2] += 1
+    weights[5] = 0  # padding: all alike, and a number
+    options = {"average": average, "multi_label": multi_label}
+    found = np.asarray(average_views(logits, weights=weights, **options), np.float64)
+    shares = np.where(weights.any(1, keepdims=True), weights, 1).astype(np.float64)
+    shares = (shares / shares.sum(1, keepdims=True))[..., None]
+    exact = logits.astype(np.float64)
+    if average == "logits":
+        expected = (shares * exact).sum(1)
+        if not multi_label:
+            expected -= np.log(np.exp(expected).sum(1, keepdims=True))
+    elif multi_label:
+        yes = (shares / (1 + np.exp(-exact))).sum(1)
+        expected = np.log(yes / (1 - yes))
+    else:
+        expected = np.exp(exact) / np.exp(exact).sum(2, keepdims=True)
+        expected = np.log((shares * expected).sum(1))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    # Whole copies of a video's views weigh as the weights say.
+    plain = average_views(np.repeat(logits[:1], 2, 1), **options)
+    once = average_views(logits[:1], weights=np.ones((1, 4), np.float32), **options)
+    np.testing.assert_allclose(once, plain, rtol=1e-4, atol=1e-5)
+
+
 def test_videos_that_are_nearly_certain_are_ranked_too():
     """In float32 a probability of 1 - 1e-9 is 1."""
     logits = np.array([[[20.0], [21.0]], [[22.0], [21.0]], [[-40.0], [-41.0]]], np.float32)

@@ -34,6 +34,19 @@ def test_frames_are_normalised_channel_by_channel():
     np.testing.assert_array_equal(targets, TARGETS)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_channels_may_be_fed_the_other_way_round(flip):
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
+    rgb, _ = fed(flip=flip, mean=mean, std=std)
+    # Mean and deviation are of the channels as they are fed.
+    bgr, _ = fed(flip=flip, mean=mean[::-1], std=std[::-1], channel_order="bgr")
+    np.testing.assert_array_equal(bgr, rgb[..., ::-1])
+    if not flip:
+        found, _ = fed(flip=False, mean=mean, std=std, channel_order="bgr")
+        expected = (CLIPS[..., ::-1] / 255.0 - mean) / std
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def mirrored(clips):
     """Which clips are mirrored; every one must be whole, as it is or mirrored."""
     plain, _ = fed(flip=False)

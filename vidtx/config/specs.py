@@ -8,7 +8,7 @@ into the other. Each specification lists its own problems, so that all are repor
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from vidtx.config.checks import below
+from vidtx.config.checks import below, other
 from vidtx.config.training_specs import (
     CheckpointSpec,
     DebugSpec,
@@ -37,29 +37,45 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
-    """The data set and how clips are cut from it; see `data_pipelines.loader.ClipSpec`."""
+    """The data set and how clips are cut from it.
+
+    See `data_pipelines.loader.ClipSpec`, which checks how clips are cut, with those options of
+    `EvalSpec` that are about clips; `vidtx.run.problems` tells all of it together.
+    """
 
     name: str
     data_dir: str
+    source: str
     train_split: str
     eval_split: str
     frames: int
     stride: int
+    sampling: str
     target_fps: float | None
     image_size: tuple[int, int]
     short_side: tuple[int, int]
+    short_side_draw: str
     eval_short_side: int
     short_videos: str
     flip: bool
+    rand_augment: int
+    rand_augment_magnitude: float
+    color_jitter: float
+    erase: float
     multi_label: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    channel_order: str
     max_bad: float
     threads: int
+    workers: int
 
     def problems(self) -> Iterator[str]:
         """What is impossible about the values, a sentence each."""
-        yield from below("data.threads", self.threads, 1)
+        yield from below("data.threads", self.threads, 0)
+        yield from below("data.workers", self.workers, 0)
+        yield from other("data.source", self.source, ("tfds", "folder"))
+        yield from other("data.channel_order", self.channel_order, ("rgb", "bgr"))
         if not 0.0 <= self.max_bad <= 1.0:
             yield f"data.max_bad is {self.max_bad}; it is a share and must lie in [0, 1]."
         if min(self.std) <= 0.0:
@@ -135,6 +151,7 @@ MAY_CHANGE = frozenset(
         "name",
         "data.data_dir",
         "data.threads",
+        "data.workers",
         "data.max_bad",
         "data.eval_split",
         "data.eval_short_side",
@@ -143,6 +160,7 @@ MAY_CHANGE = frozenset(
         "eval.every_epochs",
         "eval.every_examples",
         "eval.temporal_views",
+        "eval.temporal_position",
         "eval.spatial_crops",
         "eval.average",
         "eval.state",

@@ -123,6 +123,7 @@ class EvalSpec:
     every_epochs: float | None
     every_examples: int | None
     temporal_views: int
+    temporal_position: str
     spatial_crops: int
     average: str
     state: str

@@ -22,14 +22,23 @@ def make_eval_step(spec: RunSpec, model: TimeSformer, mesh: Mesh) -> EvalStep:
     """The compiled step ``(seen, params, batch) -> seen``, for one label a video or any number.
 
     A batch has ``video`` uint8 ``[B, V, T, height, width, 3]``, ``label`` int32 ``[B]`` or
-    ``labels`` uint8 ``[B, C]``, ``weight`` float32 ``[B]`` and ``failed`` int32 ``[B]``.
+    ``labels`` uint8 ``[B, C]``, ``weight`` float32 ``[B]`` and ``failed`` int32 ``[B]``; and
+    ``view_weight`` float32 ``[B, V]``, if videos differ in how many views they have.
     """
+    data = spec.data
 
-    def score(params: dict, video: jax.Array) -> jax.Array:
+    def score(params: dict, batch: Mapping[str, jax.Array]) -> jax.Array:
+        video = batch["video"]
         clips = einops.rearrange(video, "b v t h w c -> (b v) t h w c")
-        logits = model.apply({"params": params}, normalize(clips, spec.data.mean, spec.data.std))
+        clips = normalize(clips, data.mean, data.std, data.channel_order)
+        logits = model.apply({"params": params}, clips)
         logits = einops.rearrange(logits, "(b v) c -> b v c", v=video.shape[1])
-        return average_views(logits, average=spec.eval.average, multi_label=spec.data.multi_label)
+        return average_views(
+            logits,
+            average=spec.eval.average,
+            multi_label=data.multi_label,
+            weights=batch.get("view_weight"),
+        )
 
     return (MultiLabelStep if spec.data.multi_label else SingleLabelStep)(score, mesh)
 
@@ -60,6 +69,8 @@ def evaluate(
     seen = eval_step.start(len(class_names))
     for batch in batches:
         between()
-        rows = {name: batch[name] for name in ("video", eval_step.target, "weight", "failed")}
+        names = ["video", eval_step.target, "weight", "failed"]
+        names += ["view_weight"] if "view_weight" in batch else []
+        rows = {name: batch[name] for name in names}
         seen = eval_step(seen, params, place_batch(rows, mesh))
     return eval_step.conclude(seen, step=step, class_names=class_names)

@@ -36,15 +36,15 @@ class MultiLabelStep:
     """The compiled step ``(judged, params, batch) -> judged``; it appends to what it is given.
 
     Args:
-      score: ``(params, video) -> logits of class probabilities``, float32 ``[B, C]``.
+      score: ``(params, batch) -> logits of class probabilities``, float32 ``[B, C]``.
       mesh: the devices.
     """
 
     target = "labels"
 
-    def __init__(self, score: Callable[[dict, jax.Array], jax.Array], mesh: Mesh):
+    def __init__(self, score: Callable[[dict, Mapping[str, jax.Array]], jax.Array], mesh: Mesh):
         def eval_step(params: dict, batch: Mapping[str, jax.Array]) -> Judged:
-            scores = score(params, batch["video"])
+            scores = score(params, batch)
             return Judged(scores, batch["labels"], batch["weight"], batch["failed"])
 
         self._mesh = mesh

@@ -77,15 +77,15 @@ class SingleLabelStep:
     """The compiled step ``(counts, params, batch) -> counts``; it takes the counts' memory.
 
     Args:
-      score: ``(params, video) -> log-probabilities``, float32 ``[B, C]``.
+      score: ``(params, batch) -> log-probabilities``, float32 ``[B, C]``.
       mesh: the devices.
     """
 
     target = "label"
 
-    def __init__(self, score: Callable[[dict, jax.Array], jax.Array], mesh: Mesh):
+    def __init__(self, score: Callable[[dict, Mapping[str, jax.Array]], jax.Array], mesh: Mesh):
         def eval_step(counts: Counts, params: dict, batch: Mapping[str, jax.Array]) -> Counts:
-            scores = score(params, batch["video"])
+            scores = score(params, batch)
             return counts.add(scores, batch["label"], batch["weight"], batch["failed"])
 
         everywhere = replicated(mesh)

@@ -61,15 +61,16 @@ def augment(
     """Normalises training clips, mirrors some of them and mixes neighbours.
 
     Args:
-      frames: uint8 ``[B, T, height, width, 3]``.
+      frames: uint8 ``[B, T, height, width, 3]``, RGB.
       targets: float32 ``[B, C]``.
       draws: of these rows.
       spec: the run.
 
     Returns:
-      The clips, float32 ``[B, T, height, width, 3]``, and their targets, float32 ``[B, C]``.
+      The clips, float32 ``[B, T, height, width, 3]``, in the run's order of channels, and their
+      targets, float32 ``[B, C]``.
     """
-    clips = normalize(frames, spec.data.mean, spec.data.std)
+    clips = normalize(frames, spec.data.mean, spec.data.std, spec.data.channel_order)
     if draws.mirrored is not None:
         mirrored = draws.mirrored[:, None, None, None, None]
         clips = jnp.where(mirrored, clips[:, :, :, ::-1], clips)
