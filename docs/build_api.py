@@ -47,8 +47,11 @@ def bare(module: ModuleType) -> ModuleType:
     """The module, with less of what Flax adds to its model classes.
 
     Flax wraps properties, which hides their docstrings, and gives constructors a ``parent`` whose
-    type and default fill more than a line.
+    type and default fill more than a line. Names that are imported at their first use are imported
+    here, for pdoc to see them.
     """
+    for name in getattr(module, "__all__", ()):
+        getattr(module, name)
     for model in vars(module).values():
         if not isinstance(model, type) or not issubclass(model, nn.Module) or model is nn.Module:
             continue

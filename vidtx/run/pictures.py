@@ -1,13 +1,16 @@
 """What a person looks at: the clips that the model was fed, curves, confusions, the report."""
 
+import functools
 import json
 import pathlib
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from vidtx.config import to_dict
+from vidtx.config import RunSpec, to_dict
+from vidtx.data_errors import data_errors_as_ours
 from vidtx.evaluation import Evaluation
 from vidtx.reporting import (
     contact_sheet,
@@ -18,14 +21,23 @@ from vidtx.reporting import (
     read_metrics,
     write_report,
 )
-from vidtx.run.data import data_errors_as_ours
 from vidtx.run.setup import Setup
 from vidtx.run.workdir import write_json
 from vidtx.training import augment, draw
+from vidtx.training.augment import Draws
 
 _CLIPS_SHOWN = 16
 _CLASSES_NAMED = 5  # below one clip
 _CLASSES_PRINTED = 60
+
+
+# Compiled whole, as in training: operation by operation each would be compiled for itself.
+_draw = jax.jit(draw, static_argnums=(0, 2))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _augment(clips: jax.Array, drawn: Draws, spec: RunSpec) -> jax.Array:
+    return augment(clips, jnp.zeros((len(clips), 1)), drawn, spec)[0]
 
 
 def draw_contact_sheet(setup: Setup, folder: pathlib.Path) -> None:
@@ -35,32 +47,56 @@ def draw_contact_sheet(setup: Setup, folder: pathlib.Path) -> None:
         return
     with data_errors_as_ours(), setup.data.train_batches(setup.train_source, 0, 1) as batches:
         batch = {name: rows[:_CLIPS_SHOWN] for name, rows in next(batches).items()}
-    data = setup.spec.data
-    drawn = draw(setup.spec, 0, setup.spec.train.global_batch)
+    drawn = draws_of(setup.spec, 0)
     shown = len(batch["video"])
-    fed, _ = augment(
-        batch["video"],
-        np.zeros((shown, 1), np.float32),
-        jax.tree.map(lambda rows: rows[:shown], drawn),
-        setup.spec,
-    )
-    fed = jax.device_get(fed)
-    frames = np.clip(np.rint((fed * data.std + data.mean) * 255), 0, 255).astype(np.uint8)
-    contact_sheet(frames, _captions(batch, setup.data.description.class_names), path)
+    fed = fed_frames(batch["video"], jax.tree.map(lambda rows: rows[:shown], drawn), setup.spec)
+    contact_sheet(fed, _captions(batch, setup.data.description.class_names), path)
+
+
+def draws_of(spec: RunSpec, step: int) -> Draws:
+    """What step ``step`` draws for its batch, in host memory."""
+    return jax.device_get(_draw(spec, step, spec.train.global_batch))
+
+
+def fed_frames(clips: np.ndarray, drawn: Draws, spec: RunSpec) -> np.ndarray:
+    """What training makes of clips on the device, as pictures to look at.
+
+    Args:
+      clips: uint8 ``[B, T, height, width, 3]``, RGB, as the loader gives them; whole pairs of rows
+        where clips are mixed.
+      drawn: what is random about these rows.
+      spec: the run.
+
+    Returns:
+      uint8 ``[B, T, height, width, 3]``, RGB, normalisation undone.
+    """
+    data = spec.data
+    frames = jax.device_get(_augment(clips, drawn, spec)) * data.std + data.mean
+    frames = np.clip(np.rint(frames * 255), 0, 255).astype(np.uint8)
+    return frames[..., ::-1] if data.channel_order == "bgr" else frames
 
 
 def _captions(batch: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> list[str]:
     """The class or classes of each clip, and the number of its record."""
-    if "labels" in batch:
-        classes = [np.flatnonzero(labels) for labels in batch["labels"]]
-    else:
-        classes = batch["label"][:, None]
-    captions = []
-    for numbers, index in zip(classes, batch["index"], strict=True):
-        named = [class_names[number] for number in numbers[:_CLASSES_NAMED]]
-        more = f" + {len(numbers) - len(named)} more" if len(numbers) > len(named) else ""
-        captions.append(f"{', '.join(named) or 'no class'}{more}\nrecord {index}")
-    return captions
+    key = "labels" if "labels" in batch else "label"
+    return [
+        f"{name_classes({key: targets}, class_names)}\nrecord {index}"
+        for targets, index in zip(batch[key], batch["index"], strict=True)
+    ]
+
+
+def name_classes(targets: Mapping[str, object], class_names: tuple[str, ...]) -> str:
+    """The class of a clip, or the first few of its classes.
+
+    Args:
+      targets: ``label``, its number, or ``labels``, multi-hot ``[C]``.
+      class_names: in label order.
+    """
+    many = "labels" in targets
+    numbers = np.flatnonzero(targets["labels"]) if many else [targets["label"]]
+    named = [class_names[number] for number in numbers[:_CLASSES_NAMED]]
+    more = f" + {len(numbers) - len(named)} more" if len(numbers) > len(named) else ""
+    return f"{', '.join(named) or 'no class'}{more}"
 
 
 def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation) -> None:
