@@ -67,7 +67,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--name", help="of the data set, where it is to be another")
     add("--version", default="1.0.0", metavar="X.Y.Z", help="of the data set (default: 1.0.0)")
     _add_choices(parser.add_argument_group("what is listed").add_argument)
-    _add_storage(parser.add_argument_group("how videos are stored").add_argument)
+    add_storage(parser.add_argument_group("how videos are stored").add_argument)
     _add_running(parser.add_argument_group("the build itself").add_argument)
     beam.add_options(parser.add_argument_group("a build on many machines").add_argument)
     parser.set_defaults(run=run)
@@ -84,7 +84,7 @@ def _add_choices(add) -> None:
     add("--test_share", type=share, metavar="SHARE", help="held out where nothing says (0.1)")
 
 
-def _add_storage(add) -> None:
+def add_storage(add) -> None:
     unset = argparse.SUPPRESS  # as "none" is a value
     add(
         "--storage",
@@ -212,7 +212,7 @@ def run(options: argparse.Namespace) -> int:
                 max_bad=options.max_bad,
                 restart=options.restart,
                 beam=runner,
-                report=functools.partial(_report, progress),
+                report=functools.partial(report, progress),
                 between=stop.check,
             )
         except ValueError as error:
@@ -223,7 +223,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(progress: Progress, state: BuildProgress) -> None:
+def report(progress: Progress, state: BuildProgress) -> None:
     progress.update(
         state.videos,
         state.total,

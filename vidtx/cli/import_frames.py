@@ -49,7 +49,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--label_feature", metavar="KEY", help="likewise the class; empty for none")
     add("--name", help="of the data set, where it is to be another")
     add("--version", default="1.0.0", metavar="X.Y.Z", help="of the data set (default: 1.0.0)")
-    build._add_storage(parser.add_argument_group("how videos are stored").add_argument)
+    build.add_storage(parser.add_argument_group("how videos are stored").add_argument)
     add = parser.add_argument_group("the import itself").add_argument
     add("--shards", type=whole_number(1), metavar="N", help="files of each split")
     add("--workers", type=whole_number(1), metavar="N", help="processes (default: one a core)")
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
                 max_bad=options.max_bad,
                 restart=options.restart,
                 laid_down=lambda split, done, total: read.update(done, total, split),
-                report=functools.partial(build._report, built),
+                report=functools.partial(build.report, built),
                 between=stop.check,
             )
         except (FrameRateError, MissingExtraError, ValueError) as error:
