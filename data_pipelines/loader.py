@@ -1,9 +1,9 @@
 """Batches of clips: batch *n* is a function of (data, clip specification, seed, batch size, *n*).
 
-It does not depend on the number of hosts or threads, nor on where a run resumed, so a checkpoint
-needs no reader state beyond *n*. The order of the grain transformations gives that: shuffling and
-random draws come before anything is divided, and dividing and seeking come last, over whole
-batches. Each global batch is cut into contiguous blocks of rows, one for each shard.
+It does not depend on the number of hosts, worker processes or threads, nor on where a run resumed,
+so a checkpoint needs no reader state beyond *n*. The order of the grain transformations gives that:
+shuffling and random draws come before anything is divided, and dividing and seeking come last, over
+whole batches. Each global batch is cut into contiguous blocks of rows, one for each shard.
 """
 
 from __future__ import annotations
@@ -18,8 +18,26 @@ from data_pipelines.clips import ClipSpec, EvalClips, Failure, TrainClips
 from data_pipelines.errors import DataError, DataQualityError
 from data_pipelines.labels import check_labels
 from data_pipelines.records import SplitSource
+from data_pipelines.workers import (
+    Reading,
+    batch_bytes,
+    check_shared_memory,
+    explained,
+    held_bytes,
+    portable,
+    start_workers,
+    with_workers,
+)
 
-__all__ = ["Batches", "ClipSpec", "Failure", "eval_batches", "train_batches"]
+__all__ = [
+    "Batches",
+    "ClipSpec",
+    "Failure",
+    "Reading",
+    "eval_batches",
+    "held_bytes",
+    "train_batches",
+]
 
 # The share of unreadable clips is judged over at least so many, for one early failure to be
 # forgiven.
@@ -35,6 +53,7 @@ _DTYPES = {
     "replaced": np.int32,
     "weight": np.float32,
     "failed": np.int32,
+    "view_weight": np.float32,
 }
 
 
@@ -50,18 +69,15 @@ class Batches(Iterator[dict[str, np.ndarray]]):
     def __init__(
         self,
         dataset: grain.MapDataset,
+        reading: Reading,
         *,
-        threads: int,
-        buffer: int | None,
         num_batches: int | None = None,
         max_bad: float = 1.0,
     ):
-        options = grain.ReadOptions(
-            num_threads=threads,
-            # Counts batches. Grain's default of 500 would take tens of gigabytes.
-            prefetch_buffer_size=threads + 1 if buffer is None else buffer,
-        )
-        self._iterator = iter(dataset.to_iter_dataset(options))
+        elements = dataset.to_iter_dataset(reading.options)
+        self._workers = reading.workers
+        self._begun = False
+        self._iterator = iter(with_workers(elements, self._workers) if self._workers else elements)
         self._max_bad = max_bad
         self._taken = 0
         self.num_batches = num_batches
@@ -79,8 +95,9 @@ class Batches(Iterator[dict[str, np.ndarray]]):
         Raises:
             DataQualityError: The share of unreadable records among those read, counted over this
                 iterator's batches, is above the bound.
+            WorkersError: A worker process was killed.
         """
-        batch = next(self._iterator)
+        batch = self._next() if self._workers else next(self._iterator)
         failures = batch.pop("failures")
         self._taken += len(batch["index"])
         self.failures.update(failure.kind for failure in failures)
@@ -98,12 +115,29 @@ class Batches(Iterator[dict[str, np.ndarray]]):
     def __bool__(self) -> bool:
         return True  # not the length, which an endless stream has none of
 
+    def _next(self) -> dict[str, np.ndarray]:
+        """Returns a batch of the workers, in memory of its own: theirs is freed at once."""
+        self.start()
+        try:
+            batch = next(self._iterator)
+        except RuntimeError as error:
+            meant = explained(error)
+            if meant is error:
+                raise
+            raise meant from error
+        failures = batch.pop("failures")
+        return {**{key: np.array(rows) for key, rows in batch.items()}, "failures": failures}
+
     def start(self) -> None:
         """Starts reading ahead, so that the first batch is ready sooner."""
-        self._iterator.start_prefetch()
+        if not self._workers:
+            self._iterator.start_prefetch()
+        elif not self._begun:
+            self._begun = True
+            start_workers(self._iterator)
 
     def close(self) -> None:
-        """Stops the reading threads; may be called more than once."""
+        """Stops threads and processes that read; may be called more than once."""
         self._iterator.close()
 
     def __enter__(self) -> Batches:
@@ -124,6 +158,7 @@ def train_batches(
     shard_index: int = 0,
     shard_count: int = 1,
     threads: int = 2,
+    workers: int = 0,
     buffer: int | None = None,
     max_bad: float = 0.01,
 ) -> Batches:
@@ -139,8 +174,10 @@ def train_batches(
         shard_index: Which block of a batch's rows to read. Hosts that hold the same rows of the
             device mesh pass the same number.
         shard_count: Blocks that a batch's rows are cut into.
-        threads: Reading threads, each of which makes whole batches.
-        buffer: Batches held in memory ahead of use, by default one more than threads.
+        threads: As `Reading` has them, as workers and buffer: they change no batch.
+        workers: Worker processes. Where there are any, the source is pickled, and the calling
+            program needs an ``if __name__ == "__main__"`` round what it does.
+        buffer: Batches that are read ahead of use.
         max_bad: Highest share of unreadable records among those that this iterator reads, judged
             over at least 256.
 
@@ -152,21 +189,24 @@ def train_batches(
 
     Raises:
         ValueError: Sizes do not divide or are out of range.
-        DataError: The source is empty, or (LabelsMissingError) has no labels of this kind.
+        DataError: The source is empty, or (LabelsMissingError) has no labels of this kind, or
+            (WorkersError) there is too little shared memory for so many workers.
     """
     rows = _rows(source, global_batch, shard_index, shard_count)
     check_labels(source, multi_label)
     if not 0 <= seed < 2**32:
         raise ValueError(f"{seed=} must be in 0 … 2**32 - 1.")
+    reading = Reading(threads, workers, buffer)
+    check_shared_memory(reading, batch_bytes(spec, rows))
     dataset = (
         grain.MapDataset.range(len(source))
         .seed(seed)
         .shuffle()
         .repeat(None)
-        .random_map(TrainClips(source, spec, multi_label))
+        .random_map(portable(TrainClips(source, spec, multi_label)))
         .batch(rows, drop_remainder=True, batch_fn=_stack)
     )[start_batch * shard_count + shard_index :: shard_count]
-    return Batches(dataset, threads=threads, buffer=buffer, max_bad=max_bad)
+    return Batches(dataset, reading, max_bad=max_bad)
 
 
 def eval_batches(
@@ -178,6 +218,7 @@ def eval_batches(
     shard_index: int = 0,
     shard_count: int = 1,
     threads: int = 2,
+    workers: int = 0,
     buffer: int | None = None,
 ) -> Batches:
     """Returns all views of every record, once, in order, in equally many batches on every shard.
@@ -189,29 +230,35 @@ def eval_batches(
         multi_label: Give ``labels``, any number of classes a video, instead of ``label``.
         shard_index: Which block of a batch's rows to read.
         shard_count: Blocks that a batch's rows are cut into.
-        threads: Reading threads, each of which makes whole batches.
-        buffer: Batches held in memory ahead of use, by default one more than threads.
+        threads: As `Reading` has them, as workers and buffer: they change no batch.
+        workers: Worker processes. Where there are any, the source is pickled, and the calling
+            program needs an ``if __name__ == "__main__"`` round what it does.
+        buffer: Batches that are read ahead of use.
 
     Returns:
         An iterator of ``len()`` batches with ``video`` uint8 [b, V, T, height, width, 3] (V over
         time, then space), ``label`` int32 [b] or ``labels`` uint8 [b, C] (multi-hot; either 0
         where none could be read), ``index`` int64 [b] (record number, -1 for padding), ``weight``
         float32 [b] (1 for each readable record; 0 for padding and the unreadable) and ``failed``
-        int32 [b] (1 for each unreadable record), b being ``global_batch / shard_count``.
+        int32 [b] (1 for each unreadable record), b being ``global_batch / shard_count``; where
+        views do not all count alike, also ``view_weight`` float32 [b, V].
 
     Raises:
         ValueError: Sizes do not divide or are out of range.
-        DataError: The source is empty, or (LabelsMissingError) has no labels of this kind.
+        DataError: The source is empty, or (LabelsMissingError) has no labels of this kind, or
+            (WorkersError) there is too little shared memory for so many workers.
     """
     rows = _rows(source, global_batch, shard_index, shard_count)
     check_labels(source, multi_label)
+    reading = Reading(threads, workers, buffer)
+    check_shared_memory(reading, batch_bytes(spec, rows, evaluation=True))
     num_batches = -(-len(source) // global_batch)
     dataset = (
         grain.MapDataset.range(num_batches * global_batch)
-        .map(EvalClips(source, spec, multi_label))
+        .map(portable(EvalClips(source, spec, multi_label)))
         .batch(rows, batch_fn=_stack)
     )[shard_index::shard_count]
-    return Batches(dataset, threads=threads, buffer=buffer, num_batches=num_batches)
+    return Batches(dataset, reading, num_batches=num_batches)
 
 
 def _rows(source: SplitSource, global_batch: int, shard_index: int, shard_count: int) -> int:

@@ -145,7 +145,7 @@ def _run_mode(values: flags.FlagValues, options: list[str]) -> None:
 def _check_same_command(mode: str, spec: RunSpec) -> None:
     """Refuses processes of one job that were given different commands."""
     config = to_dict(spec)
-    for name in ("data_dir", "threads"):  # a machine's own matter
+    for name in ("data_dir", "threads", "workers"):  # a machine's own matter
         del config["data"][name]
     processes.check_same({"mode": mode, "config": config}, "Give all of them the same command.")
 

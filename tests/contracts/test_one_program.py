@@ -72,9 +72,30 @@ def parts(**given):
 WHEN = Schedule(total=1000, log=100, save=100, evaluate=100)
 
 
+class Mark:
+    """What is waited for in place of a state; it notes that it was."""
+
+    def __init__(self, number, waited_for):
+        self.number, self.waited_for = number, waited_for
+
+    def block_until_ready(self):
+        self.waited_for.append(self.number)
+        return self
+
+
 def test_the_loop_looks_at_no_state_between_lines_of_metrics():
-    """Steps of a run whose states hold no arrays: reading anything of them would raise."""
-    taken = []
+    """Steps of a run whose states hold no arrays: reading anything of them would raise.
+
+    Three batches are on the devices at most: of the step that runs, and two ahead of it.
+    """
+    taken, waited_for, placed = [], [], []
+
+    def place(batch):
+        assert waited_for == list(range(batch - 2)), (
+            "step 0 … n - 3 are done when batch n is placed"
+        )
+        placed.append(batch)
+        return batch
 
     def step(state, batch):
         assert isinstance(state, Unread)
@@ -83,9 +104,14 @@ def test_the_loop_looks_at_no_state_between_lines_of_metrics():
             raise EndOfTestError
         return Unread()
 
+    def mark(state):
+        assert isinstance(state, Unread)
+        return Mark(taken[-1], waited_for)
+
+    given = {"batches": iter(range(99)), "place": place, "step": step, "mark": mark}
     with pytest.raises(EndOfTestError):
-        train(Unread(), 0, parts(batches=iter(range(99)), place=int, step=step), WHEN)
-    assert taken == list(range(50))
+        train(Unread(), 0, parts(**given), WHEN)
+    assert taken == placed == list(range(50))
 
 
 @pytest.mark.parametrize("part", ["batches", "place", "step"])
@@ -99,6 +125,7 @@ def test_moving_data_unasked_inside_the_loop_is_an_error(part):
         raise EndOfTestError
 
     given = {"batches": iter(range(9)), "place": int, "step": step, "save": lambda *_: None}
+    given["mark"] = lambda state: state
     given[part] = map(slip, range(9)) if part == "batches" else slip
     state = types.SimpleNamespace(window=Window.empty(), step=Unread.step)
     with pytest.raises(Exception, match=r"Disallowed host-to-device transfer"):

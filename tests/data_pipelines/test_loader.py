@@ -1,10 +1,12 @@
+import dataclasses
+import shutil
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from data_pipelines import decode, errors, sampling, spatial
+from data_pipelines import decode, errors, records, sampling, spatial
 from data_pipelines.loader import ClipSpec, eval_batches, train_batches
 
 SPEC = ClipSpec(frames=4, stride=2, crop=(24, 32), short_side=(26, 34), eval_short_side=30)
@@ -216,6 +218,27 @@ def test_unreadable_evaluation_records_weigh_nothing_and_are_counted(bad_dataset
     np.testing.assert_array_equal(order[:20], np.arange(20))
     np.testing.assert_array_equal(np.flatnonzero(failed), [3, 8, 13, 17])
     np.testing.assert_array_equal(weight, (order >= 0) - failed.astype(np.float32))
+
+
+def test_views_that_do_not_all_count_come_with_their_weights(source):
+    spec = ClipSpec(4, 2, None, (24, 24), (24, 24), 30, temporal_views=3, spatial_crops=3)
+    spec = dataclasses.replace(spec, temporal_position="cover")
+    with eval_batches(source, spec, global_batch=4) as batches:
+        found = list(batches)
+    weights = np.concatenate([batch["view_weight"] for batch in found])
+    assert (weights.dtype, weights.shape) == (np.float32, (12, 9))
+    # Twelve frames hold two clips that span seven each, of three crops; the last row is padding.
+    np.testing.assert_array_equal(weights[:11].sum(axis=1), 6)
+    assert not weights[11].any()
+
+
+def test_shards_that_are_gone_meanwhile_stop_training_by_their_name(tmp_path, dataset):
+    shutil.copytree(dataset.folder, tmp_path / dataset.name / "1.0.0")
+    source = records.open_split(dataset.name, "train", tmp_path)
+    for path in (tmp_path / dataset.name / "1.0.0").glob("*array_record*"):
+        path.unlink()
+    with pytest.raises(errors.DataQualityError, match=r"8 records(.|\n)*array_record-0000"):
+        take(1, source, SPEC, global_batch=2, seed=0, max_bad=1.0)
 
 
 class CountingSource:

@@ -30,6 +30,7 @@ from vidtx.training import (
     reset_window,
     train,
 )
+from vidtx.training.feed import done_mark
 
 
 class Silent:
@@ -49,13 +50,14 @@ class Machine:
     def state(self):
         return jax.device_put(self.first, self.shardings)
 
-    def run(self, state, when, first=0, stop=None, batches=None, **options):
+    def run(self, state, when, first=0, stop=None, batches=None, given=None, **options):
         happened = []
 
         parts = Parts(
             batches=batches or (batch(n) for n in itertools.count(first)),
             place=lambda rows: place_batch(rows, self.mesh),
             step=self.step,
+            mark=done_mark,
             reset_window=lambda state: reset_window(state, self.mesh),
             learning_rate=lambda step: 0.1 * 0.9**step,
             evaluate=lambda step, state: happened.append(("evaluate", step)),
@@ -66,6 +68,7 @@ class Machine:
             trace=Trace(ProfileSpec(first_step=None, steps=1), "profile"),
             utilisation=lambda speed: None,
         )
+        parts = dataclasses.replace(parts, **given or {})
         try:
             last = train(state, first, parts, when, **options)
         except Exception as error:
@@ -242,3 +245,37 @@ def test_a_step_takes_the_memory_of_the_state_that_it_is_given():
     after = machine().step(state, place_batch(batch(0), machine().mesh))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.params, state.opt_state)))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
+
+
+def test_the_host_runs_ahead_by_two_steps_and_no_further():
+    """On steps that take their time: what is ready when batch n is put on the devices."""
+    ready, marks = [], []
+    slow = jax.jit(lambda step, x: step + (0 * _hundreds_of_products(x)).astype(step.dtype))
+    x = jnp.ones((300, 300))
+
+    def step(state, rows):
+        state = machine().step(state, rows)
+        return state.replace(step=slow(state.step, x))
+
+    def mark(state):
+        marks.append(done_mark(state))
+        return marks[-1]
+
+    def place(rows):
+        ready.append([mark.is_ready() for mark in marks])
+        return place_batch(rows, machine().mesh)
+
+    given = {"step": step, "mark": mark, "place": place}
+    when = Schedule(12, log=99, save=99, evaluate=None)
+    last, _ = machine().run(machine().state(), when, given=given)
+    assert [len(steps) for steps in ready] == list(range(12))
+    assert all(all(steps[:-2]) for steps in ready), "more than two steps are waited for"
+    assert not all(all(steps) for steps in ready), "the host waits for every step"
+    plain, _ = machine().run(machine().state(), when)
+    for a, b in zip(values(plain), values(last), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _hundreds_of_products(x):
+    """Takes some hundredths of a second."""
+    return jax.lax.fori_loop(0, 300, lambda _, y: jnp.sin(x @ y), x).sum()

@@ -4,7 +4,7 @@ import math
 import os
 import pathlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from vidtx.checkpoints.agreement import DamagedError, gather
@@ -38,6 +38,7 @@ class BestStore:
         *,
         keep: int = 0,
         read_only: bool = False,
+        contract: Mapping[str, Any] | None = None,
         note: Callable[[str], None] = print,
     ):
         """Opens the store, which need not exist yet.
@@ -47,6 +48,7 @@ class BestStore:
           keep: how many of the best to keep; with 0 the store is only read.
           read_only: change nothing, as another process may be saving there; a damaged checkpoint is
             then passed over, not set aside.
+          contract: as of `CheckpointStore`.
           note: told what a person should know, a sentence each; in the first process alone.
 
         Raises:
@@ -54,6 +56,7 @@ class BestStore:
         """
         self.directory = pathlib.Path(workdir).absolute() / "best"
         self._keep = 0 if read_only else keep
+        self._facts = {} if contract is None else {"contract": dict(contract)}
         self._folder = Folder(self.directory, note=note, read_only=self._keep == 0)
         self._scores: dict[int, float] = {}
         for step in self._folder.steps:
@@ -95,7 +98,7 @@ class BestStore:
         best = _ranked({step: score} | self.scores)[: self._keep]
         if step in best and step not in self.scores:
             facts = {"step": step, "score": score, "check": _check(step, score)}
-            self._folder.save(step, state, late=True, score=facts)
+            self._folder.save(step, state, late=True, score=facts, **self._facts)
             self._folder.wait()
             self._scores[step] = score
         if not self._folder.read_only:

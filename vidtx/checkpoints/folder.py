@@ -58,6 +58,7 @@ class Folder:
             "state": ocp.StandardCheckpointHandler(),
             "digests": ocp.JsonCheckpointHandler(),
             "score": ocp.JsonCheckpointHandler(),
+            "contract": ocp.JsonCheckpointHandler(),
         }
         # That a folder is only read is what was asked for, and nothing to be warned of.
         with _quiet():

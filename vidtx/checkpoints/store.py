@@ -11,7 +11,7 @@ set (`jax.set_mesh`) meanwhile.
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from orbax.checkpoint import checkpoint_managers
@@ -37,6 +37,7 @@ class CheckpointStore:
         keep_every: int | None = None,
         folder: str = "checkpoints",
         read_only: bool = False,
+        contract: Mapping[str, Any] | None = None,
         note: Callable[[str], None] = print,
     ):
         """Opens the store, which need not exist yet.
@@ -48,12 +49,15 @@ class CheckpointStore:
           folder: where in the run directory they are.
           read_only: change nothing, as another process may be saving there; a damaged checkpoint is
             then passed over, not set aside.
+          contract: what the weights ask of whoever uses them, saved as JSON in each checkpoint, so
+            that it goes wherever one of them is copied to; see `Weights.contract`.
           note: told what a person should know, a sentence each; in the first process alone.
 
         Raises:
           MachineError: the processes of a run do not share the run directory.
         """
         self.directory = pathlib.Path(workdir).absolute() / folder
+        self._facts = {} if contract is None else {"contract": dict(contract)}
         self._folder = Folder(
             self.directory, note=note, read_only=read_only, policy=_policy(keep, keep_every)
         )
@@ -72,7 +76,7 @@ class CheckpointStore:
           MachineError: it, or the save before, could not be written.
         """
         if step not in self.steps:
-            self._folder.save(step, state)
+            self._folder.save(step, state, **self._facts)
 
     def wait(self) -> None:
         """Waits until what is being saved is complete.

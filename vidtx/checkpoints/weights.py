@@ -14,7 +14,7 @@ from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.best import BestStore
 from vidtx.checkpoints.digests import named_leaves, path_keys
 from vidtx.checkpoints.folder import Folder
-from vidtx.checkpoints.reading import difference, read_tree
+from vidtx.checkpoints.reading import difference, read_contract, read_tree
 from vidtx.errors import CheckpointError, ConfigError
 from vidtx.sharding.processes import is_lead, raised_by_all
 
@@ -34,6 +34,8 @@ class Weights:
       missing: names that the source lacks.
       mismatched: names that have another shape or type there.
       unused: names that only the source has.
+      contract: what they ask of whoever uses them, as `CheckpointStore` was given it; None where
+        nothing is on record.
     """
 
     source: pathlib.Path
@@ -43,6 +45,7 @@ class Weights:
     missing: list[str]
     mismatched: list[str]
     unused: list[str]
+    contract: dict[str, Any] | None
 
     def over(self, params: Any) -> Any:
         """``params`` with what was taken in the place of its own."""
@@ -101,6 +104,7 @@ def restore_weights(
         missing=fit.missing,
         mismatched=fit.mismatched,
         unused=fit.unused,
+        contract=read_contract(source),
     )
 
 

@@ -1,40 +1,51 @@
 """The data set of a run: made if it is the embedded one, described, opened; its errors as ours."""
 
-import contextlib
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from jax.sharding import Mesh
 
-from data_pipelines import errors as data_errors
 from data_pipelines import motions
+from data_pipelines.folder import FolderDataset, FolderSource
 from data_pipelines.labels import check_labels
-from data_pipelines.loader import Batches, ClipSpec, eval_batches, train_batches
+from data_pipelines.loader import (
+    Batches,
+    ClipSpec,
+    Reading,
+    eval_batches,
+    held_bytes,
+    train_batches,
+)
 from data_pipelines.records import DatasetDescription, SplitSource, describe, open_split
 from vidtx.config import RunSpec
+from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import ConfigError, DataQualityError
 from vidtx.sharding import processes, rows_of_process
 
-_WRONG_USE = (data_errors.DatasetMissingError, data_errors.UnknownSplitError)
-
-
-@contextlib.contextmanager
-def data_errors_as_ours() -> Iterator[None]:
-    """Turns what is wrong with data into errors with an exit code."""
-    try:
-        yield
-    except _WRONG_USE as error:
-        raise ConfigError(str(error)) from error
-    except data_errors.DataError as error:
-        raise DataQualityError(str(error)) from error
+Source = SplitSource | FolderSource
 
 
 def _full_name(spec: RunSpec) -> str:
     """The data set's name; of the embedded one with its version, as an older one may be there."""
     name = spec.data.name
     return f"{name}:{motions.Motions.VERSION}" if name == motions.NAME else name
+
+
+def _describe_and_open(
+    spec: RunSpec,
+) -> tuple[DatasetDescription, Callable[[str], Source], str | None]:
+    """The data set, what opens a split of it, and how one that is read as files is built."""
+    data = spec.data
+    if data.source == "folder":
+        folder = FolderDataset(data.name, data.data_dir)
+        command = f"{folder.build_command}, then data.source=tfds and data.name={folder.built_name}"
+        return folder.describe(), folder.open_split, command
+    name = _full_name(spec)
+    open_one = functools.partial(open_split, name, data_dir=data.data_dir)
+    return describe(name, data.data_dir), open_one, None
 
 
 def clip_spec(spec: RunSpec) -> ClipSpec:
@@ -54,6 +65,13 @@ def clip_spec(spec: RunSpec) -> ClipSpec:
         short=data.short_videos,
         temporal_views=spec.eval.temporal_views,
         spatial_crops=spec.eval.spatial_crops,
+        sampling=data.sampling,
+        temporal_position=spec.eval.temporal_position,
+        short_side_draw=data.short_side_draw,
+        rand_augment=data.rand_augment,
+        rand_augment_magnitude=data.rand_augment_magnitude,
+        color_jitter=data.color_jitter,
+        erase=data.erase,
     )
 
 
@@ -65,11 +83,15 @@ class RunData:
       spec: the run.
       description: the data set.
       mesh: the devices, which decide the rows that this process reads.
+      open_split: opens a split of it.
+      built_by: how a data set is made of files that are read as they are, or None.
     """
 
     spec: RunSpec
     description: DatasetDescription
     mesh: Mesh
+    open_split: Callable[[str], Source]
+    built_by: str | None
 
     @classmethod
     def open(
@@ -85,45 +107,72 @@ class RunData:
         While it is made, ``between`` is called now and then; it may raise to stop. In a job process
         0 makes it, and all must find the same.
         """
-        name, data_dir = _full_name(spec), spec.data.data_dir
+        data_dir = spec.data.data_dir
+        embedded = spec.data.name == motions.NAME and spec.data.source == "tfds"
 
-        def find() -> DatasetDescription:
+        def find() -> tuple[DatasetDescription, Callable[[str], Source], str | None]:
             with data_errors_as_ours():
-                description = describe(name, data_dir)
-                check_labels(description, spec.data.multi_label)
-                return description
+                found = _describe_and_open(spec)
+                check_labels(found[0], spec.data.multi_label)
+                return found
 
         def make() -> None:
+            if not embedded:
+                return
             try:
                 find()
             except (ConfigError, DataQualityError):
                 # Whole, or not there at all: what an interrupted build left is made anew.
-                if spec.data.name != motions.NAME or motions.is_built(data_dir):
+                if motions.is_built(data_dir):
                     raise
                 motions.build_in_process(data_dir, between)
 
         if may_build:
             processes.on_lead(make)
-        description = processes.agree(find)
+        description, open_one, built_by = processes.agree(find)
         processes.check_same(
-            {f"fingerprint of {name}": description.fingerprint},
+            {f"fingerprint of {_full_name(spec)}": description.fingerprint},
             "Give each of them a copy of the same data set, or one that they share.",
         )
-        return cls(spec, description, mesh)
+        return cls(spec, description, mesh, open_one, built_by)
 
-    def source(self, split: str) -> SplitSource:
+    def source(self, split: str) -> Source:
         """A split's records."""
 
-        def find() -> SplitSource:
+        def find() -> Source:
             with data_errors_as_ours():
-                return open_split(_full_name(self.spec), split, self.spec.data.data_dir)
+                return self.open_split(split)
 
         return processes.agree(find)
 
-    def train_batches(self, source: SplitSource, start: int, threads: int | None = None) -> Batches:
-        """Batch ``start``, ``start + 1``, …: this process's rows."""
+    @property
+    def reading(self) -> Reading:
+        """How many threads and processes of this process read."""
+        return Reading(self.spec.data.threads, self.spec.data.workers)
+
+    def held_bytes(self) -> tuple[int, int]:
+        """The most memory that clips take in the loader of this process.
+
+        Returns:
+          While it trains, and beside that while it evaluates.
+        """
+        sizes = self.spec.train.global_batch, self._eval_size
+        rows = [size // rows_of_process(self.mesh, size)[1] for size in sizes]
+        clips = clip_spec(self.spec)
+        judging = held_bytes(clips, rows[1], self.reading, evaluation=True)
+        return held_bytes(clips, rows[0], self.reading), judging
+
+    def train_batches(self, source: Source, start: int, threads: int | None = None) -> Batches:
+        """Batch ``start``, ``start + 1``, …: this process's rows.
+
+        Args:
+          source: of the train split.
+          start: the first.
+          threads: to read a few batches only, by so many and no other processes.
+        """
         spec, size = self.spec, self.spec.train.global_batch
         index, count = rows_of_process(self.mesh, size)
+        reading = self.reading if threads is None else Reading(threads)
         with data_errors_as_ours():
             return train_batches(
                 source,
@@ -134,14 +183,20 @@ class RunData:
                 start_batch=start,
                 shard_index=index,
                 shard_count=count,
-                threads=threads or spec.data.threads,
+                threads=reading.threads,
+                workers=reading.workers,
                 max_bad=spec.data.max_bad,
             )
 
-    def eval_batches(self, source: SplitSource) -> Batches:
-        """All videos, once: this process's rows, of batches that the mesh divides."""
+    @property
+    def _eval_size(self) -> int:
+        """Videos of an evaluation batch: as many as are asked for, or more for the mesh."""
         devices = self.mesh.size
-        size = -(-self.spec.eval.global_batch // devices) * devices
+        return -(-self.spec.eval.global_batch // devices) * devices
+
+    def eval_batches(self, source: Source) -> Batches:
+        """All videos, once: this process's rows, of batches that the mesh divides."""
+        size = self._eval_size
         index, count = rows_of_process(self.mesh, size)
         with data_errors_as_ours():
             return eval_batches(
@@ -151,13 +206,15 @@ class RunData:
                 multi_label=self.spec.data.multi_label,
                 shard_index=index,
                 shard_count=count,
-                threads=self.spec.data.threads,
+                threads=self.reading.threads,
+                workers=self.reading.workers,
             )
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain values, ready for JSON."""
         return {
             **dataclasses.asdict(self.description),
+            "source": self.spec.data.source,
             "data_dir": os.path.abspath(self.spec.data.data_dir),
             "class_names": list(self.description.class_names),
         }

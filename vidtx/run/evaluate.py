@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from vidtx.checkpoints import BestStore, CheckpointStore
 from vidtx.config import RunSpec
+from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import CheckpointError, DataQualityError, StoppedError
 from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
-from vidtx.run.data import data_errors_as_ours
 from vidtx.run.pictures import describe_evaluation, write_evaluation
 from vidtx.run.setup import Setup, set_up
 from vidtx.run.workdir import check_same_data, check_same_run, data_of_run_named

@@ -8,12 +8,12 @@ import jax
 import optax
 from jax.sharding import Mesh
 
-from data_pipelines.records import SplitSource
+from data_pipelines.records import DatasetDescription
 from vidtx.config import Duration, RunSpec
 from vidtx.errors import ConfigError, StoppedError
 from vidtx.models import TimeSformer, create_model
 from vidtx.reporting import format_table
-from vidtx.run.data import RunData, clip_spec
+from vidtx.run.data import RunData, Source, clip_spec
 from vidtx.sharding import make_mesh
 from vidtx.training import (
     Schedule,
@@ -47,8 +47,8 @@ class Setup:
     spec: RunSpec
     mesh: Mesh
     data: RunData
-    train_source: SplitSource
-    eval_source: SplitSource
+    train_source: Source
+    eval_source: Source
     model: TimeSformer
     when: Schedule
     schedule: optax.Schedule
@@ -154,7 +154,13 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
     model = model_of(spec, num_classes=len(data.description.class_names))
-    when, warmup = _schedule_of_run(spec, len(train_source))
+    unfit = list(_unfit(spec, data.description)) if may_build else []
+    try:
+        when, warmup = _schedule_of_run(spec, len(train_source))
+    except ConfigError as error:
+        unfit.append(str(error))
+    if unfit:
+        raise ConfigError("\n".join(unfit))
     schedule = make_schedule(spec.optimizer, when.total, warmup)
     params = jax.eval_shape(lambda: boxed_params(model))
     optimizer = make_optimizer(spec.optimizer, schedule, params)
@@ -170,6 +176,15 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
         optimizer=optimizer,
         abstract=abstract_state(model, optimizer, mesh, averaged=averages(spec)),
     )
+
+
+def _unfit(spec: RunSpec, description: DatasetDescription) -> Iterator[str]:
+    """What the data set does not allow a new run to do with it, a sentence each."""
+    if spec.data.flip and not description.mirrorable:
+        yield (
+            f"data.flip is True, but classes of {description.name} tell left from right, so half "
+            "of the clips would be of a wrong class: set data.flip=False."
+        )
 
 
 def _schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]:
@@ -230,9 +245,37 @@ def summary(setup: Setup) -> str:
         + " × ".join(f"{name} {size}" for name, size in setup.mesh.shape.items()),
         f"length   {setup.when.total:,} steps of {spec.train.global_batch} clips, "
         f"{setup.when.total * spec.train.global_batch / len(setup.train_source):.1f} epochs",
+        _memory(setup.data),
+    ]
+    lines[3:3] = [
+        *(f"         {line}" for line in _left_out(description)),
+        *(
+            [f"         read from files as they are, which is slower. To read faster: {command}"]
+            if (command := setup.data.built_by)
+            else []
+        ),
     ]
     if spec.optimizer.freeze or spec.optimizer.groups or spec.optimizer.layer_decay < 1:
         groups = describe_groups(spec.optimizer, setup.abstract.params)
         headers = ("parameters", "arrays", "weights", "learning rate ×", "weight decay ×")
         lines.append(format_table(groups, headers))
     return "\n".join(lines)
+
+
+def _left_out(description: DatasetDescription) -> Iterator[str]:
+    """What the build of a data set has found and left out, a line for each split."""
+    for split, counts in sorted(description.counts.items()):
+        dropped = description.dropped.get(split, {})
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(dropped.items()) if count)
+        yield (
+            f"{split}: {counts['listed']:,} videos listed, {counts['found']:,} found, "
+            f"{counts['stored']:,} stored; left out: {kinds or 'none'}"
+        )
+
+
+def _memory(data: RunData) -> str:
+    training, judging = (size / 1e9 for size in data.held_bytes())
+    return (
+        f"memory   {training:.2f} GB of clips held by the loader on each host, at most, and "
+        f"{judging:.2f} GB more while it is judged"
+    )

@@ -15,9 +15,10 @@ import numpy as np
 from vidtx.analysis import utilisation
 from vidtx.checkpoints import BestStore, CheckpointStore, Weights, restore_weights
 from vidtx.config import ProfileSpec, RunSpec
+from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import VidtxError
 from vidtx.reporting import MetricWriter, Progress, percent, plot_curves, read_metrics
-from vidtx.run.data import data_errors_as_ours
+from vidtx.run.contract import check_contract, contract_of
 from vidtx.run.evaluate import make_evaluator
 from vidtx.run.pictures import (
     describe_evaluation,
@@ -40,6 +41,7 @@ from vidtx.training import (
     start_from,
     train,
 )
+from vidtx.training.feed import done_mark
 
 _NO_TRACE = ProfileSpec(first_step=None, steps=1)
 
@@ -73,11 +75,16 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
         processes.on_lead(lambda: _begin(setup, folder))
         processes.agree(lambda: check_claimed(folder))
         keep = spec.checkpoint
+        description = setup.data.description
+        every = {
+            "contract": contract_of(spec, description.class_names, description.fingerprint),
+            "note": _print_once,
+        }
         with (
             CheckpointStore(
-                folder, keep=keep.keep, keep_every=keep.keep_every_steps, note=_print_once
+                folder, keep=keep.keep, keep_every=keep.keep_every_steps, **every
             ) as store,
-            BestStore(folder, keep=keep.keep_best, note=_print_once)
+            BestStore(folder, keep=keep.keep_best, **every)
             if keep.keep_best
             else contextlib.nullcontext() as best,
             job.ending_together(),
@@ -103,7 +110,9 @@ def _weights_to_start_from(setup: Setup) -> Weights | None:
     source = setup.spec.train.init_from
     if source is None:
         return None
-    return restore_weights(source, setup.abstract.params, note=_print_once)
+    weights = restore_weights(source, setup.abstract.params, note=_print_once)
+    check_contract(weights, setup.spec, _print_once)
+    return weights
 
 
 def _first_state(setup: Setup, weights: Weights | None) -> TrainState:
@@ -179,6 +188,7 @@ def _train(
             batches=itertools.repeat(next(batches)) if spec.debug.one_batch else batches,
             place=lambda batch: place_batch(_fed(batch), setup.mesh),
             step=make_train_step(spec, setup.model, setup.optimizer, setup.mesh, setup.abstract),
+            mark=done_mark,
             reset_window=lambda state: reset_window(state, setup.mesh),
             learning_rate=lambda step: float(setup.schedule(step)),
             evaluate=evaluate,

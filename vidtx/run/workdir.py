@@ -21,6 +21,7 @@ _JUDGING = (
     ("data", "eval_split"),
     ("data", "eval_short_side"),
     ("eval", "temporal_views"),
+    ("eval", "temporal_position"),
     ("eval", "spatial_crops"),
     ("eval", "average"),
 )

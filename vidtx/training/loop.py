@@ -10,6 +10,7 @@ import numpy as np
 from vidtx.errors import DivergedError, StoppedError, VidtxError
 from vidtx.sharding import processes
 from vidtx.training.clock import Clock
+from vidtx.training.feed import Pace
 from vidtx.training.profile import Trace
 from vidtx.training.signals import StopSignal
 from vidtx.training.state import TrainState, Window
@@ -40,6 +41,7 @@ class Parts:
       batches: batch *n*, *n* + 1, … for state *n*.
       place: puts a batch on the devices.
       step: ``(state, batch) -> state``.
+      mark: something small that is ready once a state is, and outlives it: `feed.done_mark`.
       reset_window: the state with an empty window.
       learning_rate: of the step that is taken from state *n*.
       evaluate: judges a state and writes what it found; may raise `StoppedError`.
@@ -55,6 +57,7 @@ class Parts:
     batches: Iterator[Batch]
     place: Callable[[Batch], Mapping[str, jax.Array]]
     step: Callable[[TrainState, Mapping[str, jax.Array]], TrainState]
+    mark: Callable[[TrainState], jax.Array]
     reset_window: Callable[[TrainState], TrainState]
     learning_rate: Callable[[int], float]
     evaluate: Callable[[int, TrainState], None]
@@ -127,10 +130,12 @@ def train(
     # The operation with a NaN is searched for one by one, outside of any program.
     guard = "allow" if jax.config.jax_debug_nans else "disallow"
     timed = step  # the step that the clock's figures begin at
+    pace = Pace()
     if evaluate_first:
         with clock.paused():
             _evaluate(step, state, parts)
     while step < when.total:
+        pace.wait()
         if parts.stop.reached():
             parts.save(step, _checked(state, step))
             raise processes.raised_by_all(
@@ -140,7 +145,8 @@ def train(
                 )
             )
         parts.trace.before(step)
-        # Nothing in here may wait for the devices, or move data to or from them unasked.
+        # Nothing in here may wait for the devices, or move data to or from them unasked: the batch
+        # is on its way to them while they are at the steps before.
         with (
             jax.profiler.StepTraceAnnotation("train", step_num=step),
             jax.transfer_guard(guard),
@@ -154,6 +160,7 @@ def train(
                         parts.save(step, _checked(state, step))
                 raise
             state = parts.step(state, parts.place(batch))
+            pace.begun(parts.mark(state))
         step += 1
         parts.trace.after(step, state)
 
