@@ -1,4 +1,4 @@
-"""A small UCF101, as it is unpacked: AVI files in folders of classes, and the lists of its splits."""
+"""A small UCF101, as it is unpacked: AVI files in folders of classes, and the lists of splits."""
 
 import fractions
 
