@@ -80,7 +80,7 @@ class Motions(tfds.core.GeneratorBasedBuilder):
             description=__doc__,
             features=features(CLASS_NAMES),
             supervised_keys=("video", "label"),
-            metadata=tfds.core.MetadataDict(mirrorable=False),  # left and right are classes
+            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
