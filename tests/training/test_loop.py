@@ -16,7 +16,7 @@ from tests import tiny_run
 from vidtx import create_model
 from vidtx.config import MeshSpec, ProfileSpec, resolve
 from vidtx.errors import DivergedError, StoppedError
-from vidtx.sharding import make_mesh, place_batch
+from vidtx.sharding import done_mark, make_mesh, place_batch
 from vidtx.training import (
     Parts,
     Schedule,
@@ -30,7 +30,6 @@ from vidtx.training import (
     reset_window,
     train,
 )
-from vidtx.training.feed import done_mark
 
 
 class Silent:
@@ -57,7 +56,7 @@ class Machine:
             batches=batches or (batch(n) for n in itertools.count(first)),
             place=lambda rows: place_batch(rows, self.mesh),
             step=self.step,
-            mark=done_mark,
+            mark=lambda state: done_mark(state.step),
             reset_window=lambda state: reset_window(state, self.mesh),
             learning_rate=lambda step: 0.1 * 0.9**step,
             evaluate=lambda step, state: happened.append(("evaluate", step)),
@@ -258,7 +257,7 @@ def test_the_host_runs_ahead_by_two_steps_and_no_further():
         return state.replace(step=slow(state.step, x))
 
     def mark(state):
-        marks.append(done_mark(state))
+        marks.append(done_mark(state.step))
         return marks[-1]
 
     def place(rows):

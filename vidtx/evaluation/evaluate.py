@@ -13,7 +13,7 @@ from vidtx.evaluation.multi_label import MultiLabelStep
 from vidtx.evaluation.single_label import SingleLabelStep
 from vidtx.evaluation.views import average_views
 from vidtx.models import TimeSformer, normalize
-from vidtx.sharding import place_batch
+from vidtx.sharding import Pace, place_batch
 
 EvalStep = SingleLabelStep | MultiLabelStep
 
@@ -67,10 +67,13 @@ def evaluate(
       between: called before every batch; may raise to stop.
     """
     seen = eval_step.start(len(class_names))
+    pace = Pace()
     for batch in batches:
+        pace.wait()
         between()
         names = ["video", eval_step.target, "weight", "failed"]
         names += ["view_weight"] if "view_weight" in batch else []
         rows = {name: batch[name] for name in names}
         seen = eval_step(seen, params, place_batch(rows, mesh))
+        pace.begun(eval_step.mark(seen))
     return eval_step.conclude(seen, step=step, class_names=class_names)

@@ -71,6 +71,10 @@ class MultiLabelStep:
             judged.append(self._step(params, batch))
         return judged
 
+    def mark(self, judged: list[Judged]) -> jax.Array:
+        """What is ready once the last of these rows are."""
+        return judged[-1].weight
+
     def conclude(
         self, judged: list[Judged], *, step: int, class_names: tuple[str, ...]
     ) -> Evaluation:

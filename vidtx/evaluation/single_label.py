@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vidtx.evaluation.metrics import Evaluation
-from vidtx.sharding import batch_sharding, replicated, use_mesh
+from vidtx.sharding import batch_sharding, done_mark, replicated, use_mesh
 
 
 @flax.struct.dataclass
@@ -103,6 +103,10 @@ class SingleLabelStep:
         """The counts with a batch in them."""
         with use_mesh(self._mesh):
             return self._step(counts, params, batch)
+
+    def mark(self, counts: Counts) -> jax.Array:
+        """What is ready once these counts are; the next step takes their own memory."""
+        return done_mark(counts.examples)
 
     def conclude(self, counts: Counts, *, step: int, class_names: tuple[str, ...]) -> Evaluation:
         """What the counts come to."""

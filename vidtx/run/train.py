@@ -28,7 +28,7 @@ from vidtx.run.pictures import (
 )
 from vidtx.run.setup import Setup, averages, set_up, summary
 from vidtx.run.workdir import check_claimed, check_free, claim, data_of_run_named
-from vidtx.sharding import job, place_batch, processes
+from vidtx.sharding import done_mark, job, place_batch, processes
 from vidtx.training import (
     Parts,
     StopSignal,
@@ -41,7 +41,6 @@ from vidtx.training import (
     start_from,
     train,
 )
-from vidtx.training.feed import done_mark
 
 _NO_TRACE = ProfileSpec(first_step=None, steps=1)
 
@@ -188,7 +187,7 @@ def _train(
             batches=itertools.repeat(next(batches)) if spec.debug.one_batch else batches,
             place=lambda batch: place_batch(_fed(batch), setup.mesh),
             step=make_train_step(spec, setup.model, setup.optimizer, setup.mesh, setup.abstract),
-            mark=done_mark,
+            mark=lambda state: done_mark(state.step),
             reset_window=lambda state: reset_window(state, setup.mesh),
             learning_rate=lambda step: float(setup.schedule(step)),
             evaluate=evaluate,

@@ -11,11 +11,14 @@ from vidtx.sharding.mesh import (
     use_mesh,
     weight_shardings,
 )
+from vidtx.sharding.pace import Pace, done_mark
 
 __all__ = [
     "BATCH_AXES",
     "RULES",
+    "Pace",
     "batch_sharding",
+    "done_mark",
     "make_mesh",
     "place_batch",
     "replicated",

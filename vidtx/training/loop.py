@@ -8,9 +8,8 @@ import jax
 import numpy as np
 
 from vidtx.errors import DivergedError, StoppedError, VidtxError
-from vidtx.sharding import processes
+from vidtx.sharding import Pace, processes
 from vidtx.training.clock import Clock
-from vidtx.training.feed import Pace
 from vidtx.training.profile import Trace
 from vidtx.training.signals import StopSignal
 from vidtx.training.state import TrainState, Window
@@ -41,7 +40,7 @@ class Parts:
       batches: batch *n*, *n* + 1, … for state *n*.
       place: puts a batch on the devices.
       step: ``(state, batch) -> state``.
-      mark: something small that is ready once a state is, and outlives it: `feed.done_mark`.
+      mark: something small that is ready once a state is, and outlives it; `done_mark` makes one.
       reset_window: the state with an empty window.
       learning_rate: of the step that is taken from state *n*.
       evaluate: judges a state and writes what it found; may raise `StoppedError`.

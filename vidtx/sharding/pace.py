@@ -5,8 +5,6 @@ import collections
 import jax
 import jax.numpy as jnp
 
-from vidtx.training.state import TrainState
-
 # Steps that are queued behind the one that runs, each with its batch on the devices. One hides the
 # transfer of a batch, the second a batch that is late once.
 _AHEAD = 2
@@ -14,12 +12,15 @@ _AHEAD = 2
 _copy = jax.jit(jnp.copy)
 
 
-def done_mark(state: TrainState) -> jax.Array:
-    """A number of its own that is ready once ``state`` is.
+def done_mark(made: jax.Array) -> jax.Array:
+    """An array of its own that is ready once ``made`` is.
 
-    The state itself cannot be waited for later, as the next step takes its memory.
+    What a step makes cannot be waited for later, where the next step takes its memory.
+
+    Args:
+      made: something small among what a step makes.
     """
-    return _copy(state.step)
+    return _copy(made)
 
 
 class Pace:
