@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from data_pipelines.build import files
 from data_pipelines.build.plan import Plan, read_plan
-from data_pipelines.build.source import VideoFile
+from data_pipelines.build.source import VideoFile, local_copy
 from data_pipelines.build.transcode import StoredVideo, store
 from data_pipelines.digests import record_digest
 from data_pipelines.errors import BuildFailedError, MissingFileError, VideoError
@@ -172,6 +172,13 @@ def write_shard(
         built=True,
         captions=plan.captioned,
     )
+    serializer = ExampleSerializer(declared.get_serialized_info())
+
+    def encode(record: dict[str, object]) -> bytes:
+        # The same bytes in every process, or two that build one shard would disagree about it.
+        example = serializer.get_tf_example(declared.encode_example(record))
+        return example.SerializeToString(deterministic=True)
+
     digests, num_bytes, dropped = [], 0, []
     with tempfile.TemporaryDirectory(
         prefix=files.LEFTOVER, dir=files.local_folder(building)
@@ -187,7 +194,7 @@ def write_shard(
                     if number in job.skip:
                         raise _SkippedError(*job.skip[number])
                     with tempfile.SpooledTemporaryFile(_HELD_BYTES) as held:
-                        written = _write_video(plan, declared, entry, held, alive)
+                        written = _write_video(plan, encode, entry, held, alive)
                         held.seek(0)
                         for length, digest in written:
                             writer.write(held.read(length))
@@ -228,7 +235,7 @@ def _note(folder: epath.Path, job: ShardJob) -> epath.Path:
 
 def _write_video(
     plan: Plan,
-    declared: tfds.features.FeaturesDict,
+    encode: Callable[[dict[str, object]], bytes],
     entry: Mapping[str, Any],
     file: IO[bytes],
     alive: Callable[[], None],
@@ -236,10 +243,9 @@ def _write_video(
     """Writes the records of one video after each other; returns length and digest of each."""
     if entry["path"] is None:
         raise MissingFileError("no file of it was found among the videos.")
-    sha256 = VideoFile(entry["path"], alive).sha256()
     written = []
-    for record in _records(plan, entry, sha256, alive):
-        content = declared.serialize_example(declared.encode_example(record))
+    for record in _records(plan, entry, alive):
+        content = encode(record)
         file.write(content)
         rows = [tuple(caption.values()) for caption in record.get("captions", [])]
         source = record["source_sha256"], record["source_start"], record["source_end"]
@@ -250,10 +256,19 @@ def _write_video(
 
 
 def _records(
-    plan: Plan, entry: Mapping[str, Any], sha256: str, alive: Callable[[], None]
+    plan: Plan, entry: Mapping[str, Any], alive: Callable[[], None]
 ) -> Iterator[dict[str, object]]:
     """Yields the records of one video."""
-    for number, stored in enumerate(store(entry["path"], plan.settings, alive=alive)):
+    with local_copy(entry["path"], alive) as path:
+        yield from _records_of(plan, entry, path, alive)
+
+
+def _records_of(
+    plan: Plan, entry: Mapping[str, Any], path: str, alive: Callable[[], None]
+) -> Iterator[dict[str, object]]:
+    """Yields the records of one video, whose file is at ``path``."""
+    sha256 = VideoFile(path, alive).sha256()
+    for number, stored in enumerate(store(path, plan.settings, alive=alive)):
         # Of several records, each has a name of its own. No two videos can come to share one, as
         # names before the last underscore are unique.
         suffix = f"_{number:04d}" if plan.settings.record_seconds else ""

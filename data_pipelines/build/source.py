@@ -13,6 +13,7 @@ import hashlib
 import io
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
@@ -21,6 +22,7 @@ import av
 from etils import epath
 
 from data_pipelines.bitstream import OneFrameEach
+from data_pipelines.build.files import is_local
 from data_pipelines.build.matroska import promised_bytes
 from data_pipelines.errors import (
     MissingFileError,
@@ -39,7 +41,7 @@ from data_pipelines.packets import (
     one_thread,
 )
 
-__all__ = ["MAX_FRAMES", "Survey", "VideoFile"]
+__all__ = ["MAX_FRAMES", "Survey", "VideoFile", "local_copy"]
 
 # Frames of one file: nine hours at 30 a second.
 MAX_FRAMES = MAX_PACKETS
@@ -222,6 +224,29 @@ class VideoFile:
                 )
             packets.append(_Packet(packet.pts, packet.is_keyframe, packet.is_discard))
         return packets
+
+
+@contextlib.contextmanager
+def local_copy(path: str | os.PathLike, alive: Callable[[], None]) -> Iterator[str]:
+    """Gives the path of a file on this machine: one in a bucket, which is read twice, is fetched.
+
+    Args:
+        path: Of the file.
+        alive: Called at every step.
+
+    Raises:
+        VideoError: Of the kinds of :meth:`VideoFile.open`.
+    """
+    if is_local(epath.Path(path)):
+        yield os.fspath(path)
+        return
+    with tempfile.NamedTemporaryFile() as local:
+        with VideoFile(path, alive).open() as remote:
+            while block := remote.read(_HASH_BYTES):
+                local.write(block)
+                alive()
+        local.flush()
+        yield local.name
 
 
 def _best_stream(container: av.container.InputContainer) -> av.VideoStream:
