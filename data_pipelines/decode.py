@@ -1,12 +1,13 @@
 """Video bytes to frames, decoding only what the wanted frames depend on.
 
-Three steps: demux every packet (cheap, nothing is decoded), find the packets of the wanted frames,
+Three steps: list every packet (cheap, nothing is decoded), find the packets of the wanted frames,
 then decode each group of pictures that holds one, from its key frame to the last wanted packet,
 while the decoder drops non-reference frames that nobody asked for. The pictures are, bit for bit,
 those of plain sequential decoding, which also takes over wherever the packets of a stream cannot be
 trusted to number its frames.
 
-Frame numbers count displayed frames from 0. One thread decodes; parallelism is the loader's.
+Frame numbers count displayed frames from 0. One thread decodes; parallelism is the loader's. What
+hostile files can cost is bounded in ``data_pipelines.packets``.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from data_pipelines.errors import TooFewFramesError, UndecodableError
-from data_pipelines.packets import BROKEN, demux, display_order, opened, runs
+from data_pipelines.coded import coded_stream, watch_of
+from data_pipelines.errors import UndecodableError
+from data_pipelines.found import MAX_BYTES, Found, rotation_of, too_few
+from data_pipelines.packets import BROKEN, check_size, demux, display_order, opened, runs
 
-__all__ = ["VideoInfo", "decode_all", "decode_frames", "probe"]
+__all__ = ["MAX_BYTES", "VideoInfo", "decode_all", "decode_frames", "probe"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,25 +60,35 @@ def probe(data: bytes) -> VideoInfo:
         Its ``VideoInfo``. ``num_frames`` equals ``len(decode_all(data))`` for every sound file.
 
     Raises:
-        UndecodableError: The bytes are no media file, or no frame of it can be decoded.
+        UndecodableError: The bytes are no media file, no frame of it can be decoded, or it is
+            beyond the bounds of ``data_pipelines.packets``.
         NoVideoStreamError: It holds no moving pictures.
     """
     with opened(data) as (container, stream):
-        packets = demux(container, stream)
-        order = display_order(container, stream, packets)
-        frames = _decode_packets(stream, packets)
-        first = next(frames, None)
+        watch = watch_of(stream.codec_context)
+        packets = list(demux(container, stream, len(data), watch))
+        order = display_order(container, stream, packets, watch.certain)
+        frames = _frames(stream.codec_context, packets)
+        try:
+            first = next(frames, None)
+        except BROKEN:
+            first = None
         if first is None:
-            raise UndecodableError(f"none of {len(packets)} packets could be decoded.")
+            raise UndecodableError(f"none of {len(packets)} packets can be decoded.")
+        span = 0
         if order is not None:
             num_frames, span = len(order), packets[order[-1]].pts - packets[order[0]].pts
         else:
-            num_frames, span = 1 + sum(1 for _ in frames), 0
+            num_frames = 1
+            with contextlib.suppress(*BROKEN):
+                for _ in frames:
+                    num_frames += 1
         fps = float(stream.average_rate or stream.guessed_rate or 30)
-        if span > 0:  # average_rate is not the rate of files with a variable one
+        if span > 0 and stream.time_base:  # average_rate is not the rate of files with varying ones
             fps = float((num_frames - 1) / (span * stream.time_base))
-        rotation = _rotation(first)
+        rotation = rotation_of(first)
         height, width = first.height, first.width
+        check_size(height, width)
         if rotation % 180:
             height, width = width, height
         return VideoInfo(num_frames, fps, height, width, rotation)
@@ -87,19 +99,21 @@ def decode_all(data: bytes, *, strict: bool = False) -> np.ndarray:
 
     Args:
         data: A whole media file.
-        strict: Raise at any damage. Otherwise decoders conceal bit errors silently, and frames
-            before the first refused packet are returned.
+        strict: Raise at any damage. Otherwise decoders conceal bit errors silently, frames before
+            the first refused packet are returned, and what precedes the first frame that can be
+            decoded, as in a recording that begins in the middle, is passed over.
 
     Returns:
         uint8 [N, height, width, 3], RGB, upright.
 
     Raises:
-        UndecodableError: No frame can be decoded, or the picture size changes, or ``strict`` and
-            there is damage.
+        UndecodableError: No frame can be decoded, the picture size changes, pictures or their
+            number are beyond the bounds, or ``strict`` and there is damage.
         NoVideoStreamError: There are no moving pictures.
     """
-    found = _decode_sequentially(data, None, strict)
-    return _stack(found, range(len(found)))
+    found = Found()
+    _decode_sequentially(data, found, strict)
+    return found.stacked()
 
 
 def decode_frames(data: bytes, indices: Sequence[int], *, strict: bool = False) -> np.ndarray:
@@ -117,122 +131,106 @@ def decode_frames(data: bytes, indices: Sequence[int], *, strict: bool = False) 
     Raises:
         ValueError: ``indices`` is empty or has a negative number.
         UndecodableError: The bytes are no media file, no wanted frame can be decoded, the picture
-            size changes, or ``strict`` and there is damage.
+            size changes, pictures are beyond the bounds, or ``strict`` and there is damage.
         NoVideoStreamError: There are no moving pictures.
         TooFewFramesError: A wanted frame lies beyond the end or behind damage.
     """
     indices = [int(index) for index in indices]
     if not indices or min(indices) < 0:
         raise ValueError(f"{indices=} must hold at least one frame number, none below 0.")
-    wanted = set(indices)
-    found = _decode_selectively(data, wanted, strict)
-    if found is None:
-        found = _decode_sequentially(data, wanted, strict)
-    return _stack(found, indices)
+    found = Found(indices)
+    if not _decode_selectively(data, found, strict):
+        found = Found(indices)
+        _decode_sequentially(data, found, strict)
+    return found.stacked()
 
 
-def _decode_selectively(
-    data: bytes, wanted: set[int], strict: bool
-) -> dict[int, np.ndarray] | None:
-    """Returns the wanted frames by number, or None where only sequential decoding is exact."""
-    with opened(data, strict) as (container, stream):
-        packets = demux(container, stream)
-        order = display_order(container, stream, packets)
-        if order is None:
-            return None
-        if max(wanted) >= len(order):
-            raise _too_few(max(wanted), len(order))
-        number_of = {packets[order[index]].pts: index for index in wanted}
-        found: dict[int, np.ndarray] = {}
-        reformatter = VideoReformatter()
-        context = stream.codec_context
+def _decode_selectively(data: bytes, found: Found, strict: bool) -> bool:
+    """Fills ``found``; False where that is not possible, or would not be exact."""
+    with coded_stream(data, strict) as coded:
+        if coded is None:
+            return False
+        if max(found.wanted) >= len(coded.order):
+            raise too_few(max(found.wanted), len(coded.order))
+        number_of = {coded.times[coded.order[number]]: number for number in found.wanted}
+        positions = [coded.order[number] for number in found.wanted]
+        decoder = coded.decoder
 
         def take(frames: Iterable[av.VideoFrame]) -> bool:
             """Keeps wanted frames; returns whether all were sound."""
             for frame in frames:
-                index = number_of.get(frame.pts)
-                if index is not None:
+                number = number_of.get(frame.pts)
+                if number is not None:
                     if frame.is_corrupt:
                         return False
-                    found[index] = _picture(frame, reformatter)
+                    found.keep(number, frame)
             return True
 
         try:
-            for first, last in runs(packets, [order[index] for index in wanted]):
-                for packet in packets[first : last + 1]:
-                    context.skip_frame = "DEFAULT" if packet.pts in number_of else "NONREF"
-                    if not take(context.decode(packet)):
-                        return None
-                if not take(context.decode(None)):
-                    return None
-                context.flush_buffers()
+            for first, last in runs(coded.times, coded.keys, positions):
+                for position in range(first, last + 1):
+                    shown = coded.times[position] in number_of
+                    if not shown and coded.disposable[position]:
+                        continue
+                    decoder.skip_frame = "DEFAULT" if shown else "NONREF"
+                    if not take(decoder.decode(coded.packet(position))):
+                        return False
+                if not take(decoder.decode(None)):
+                    return False
+                decoder.flush_buffers()
         except BROKEN:
-            return None  # the sequential decoder finds what can be saved, and words the error
-        return found if len(found) == len(number_of) else None
+            return False  # the sequential decoder finds what can be saved, and words the error
+        return found.complete()
 
 
-def _decode_sequentially(
-    data: bytes, wanted: set[int] | None, strict: bool
-) -> dict[int, np.ndarray]:
-    """Returns the wanted frames (all of them for None) by number, decoding from the beginning."""
-    found: dict[int, np.ndarray] = {}
-    reformatter = VideoReformatter()
+def _decode_sequentially(data: bytes, found: Found, strict: bool) -> None:
+    """Fills ``found``, decoding from the beginning to the last wanted frame."""
+    number = 0
     with opened(data, strict) as (container, stream):
-        length = 0
+        packets = demux(container, stream, len(data), strict=strict)
         try:
-            for frame in container.decode(stream):
+            for frame in _frames(stream.codec_context, packets, strict):
                 if strict and frame.is_corrupt:
-                    raise UndecodableError(f"frame {length} is damaged.")
-                if wanted is None or length in wanted:
-                    found[length] = _picture(frame, reformatter)
-                    if wanted is not None and len(found) == len(wanted):
-                        break
-                length += 1
+                    raise UndecodableError(f"frame {number} is damaged.")
+                if found.wanted is None or number in found.wanted:
+                    found.keep(number, frame)
+                    if found.complete():
+                        return
+                number += 1
         except BROKEN as error:
-            if strict or not found:
+            if strict or not len(found):
                 raise UndecodableError(
-                    f"decoding stopped after {length} frames ({error}); the file is damaged."
+                    f"decoding stopped after {number} frames ({error}); the file is damaged."
                 ) from error
-    if length and not found:
-        raise _too_few(min(wanted), length)
-    return found
+    if number and not len(found):
+        raise too_few(min(found.wanted), number)
 
 
-def _stack(found: dict[int, np.ndarray], indices: Sequence[int]) -> np.ndarray:
-    """Returns the frames at ``indices`` as one array."""
-    if not found:
-        raise UndecodableError("no frame could be decoded; the file is damaged or empty.")
-    missing = [index for index in indices if index not in found]
-    if missing:
-        raise _too_few(missing[0], max(found) + 1)
-    shapes = {picture.shape for picture in found.values()}
-    if len(shapes) > 1:
-        raise UndecodableError(f"the picture size changes inside the stream: {sorted(shapes)}.")
-    return np.stack([found[index] for index in indices])
+def _frames(
+    decoder: av.VideoCodecContext, packets: Iterable[av.Packet], strict: bool = False
+) -> Iterator[av.VideoFrame]:
+    """Yields the frames of packets up to the first that the decoder refuses.
 
+    What it refuses before the first frame is passed over, unless ``strict``: a recording that
+    begins in the middle begins with frames that lean on what is not there.
 
-def _too_few(index: int, length: int) -> TooFewFramesError:
-    return TooFewFramesError(
-        f"frame {index} was asked for, and {length} can be decoded; the file is truncated, or its "
-        "recorded frame count is wrong."
-    )
-
-
-def _decode_packets(stream, packets: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
-    """Yields the frames of packets, passing over packets that the decoder refuses."""
-    for packet in (*packets, None):
-        with contextlib.suppress(*BROKEN):
-            yield from stream.codec_context.decode(packet)
-
-
-def _rotation(frame: av.VideoFrame) -> int:
-    """Returns the display rotation in degrees, 0 for angles that are no quarter turns."""
-    rotation = int(frame.rotation) % 360
-    return rotation if rotation % 90 == 0 else 0
-
-
-def _picture(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-    """Returns uint8 [height, width, 3], RGB and upright."""
-    picture = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    rotation = _rotation(frame)
-    return np.ascontiguousarray(np.rot90(picture, k=rotation // 90)) if rotation else picture
+    Raises:
+        One of ``BROKEN``: A packet is refused, or none was accepted.
+    """
+    refused, any_shown = None, False
+    for packet in packets:
+        try:
+            frames = decoder.decode(packet)
+        except BROKEN as error:
+            if strict or any_shown:
+                raise
+            refused = error
+            continue
+        for frame in frames:
+            any_shown = True
+            yield frame
+    for frame in decoder.decode(None):
+        any_shown = True
+        yield frame
+    if refused and not any_shown:
+        raise refused

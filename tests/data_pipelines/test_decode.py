@@ -66,6 +66,45 @@ VIDEOS = {
         },
     ),
     "mjpeg": (12, 48, 64, {"codec": "mjpeg", "container": "avi", "pix_fmt": "yuvj420p"}),
+    "mjpeg, mov": (12, 48, 64, {"codec": "mjpeg", "container": "mov", "pix_fmt": "yuvj420p"}),
+    "prores": (6, 64, 128, {"codec": "prores_ks", "container": "mov", "pix_fmt": "yuv422p10le"}),
+    "gif": (12, 48, 64, {"codec": "gif", "container": "gif", "pix_fmt": "rgb8"}),
+    "mpeg-ts": (24, 48, 64, {"container": "mpegts", "options": OPEN_GROUPS}),
+    "fragments": (
+        24,
+        48,
+        64,
+        {"options": {"g": "8"}, "movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    ),
+    "negative shifts": (24, 48, 64, {"options": {"g": "8"}, "movflags": "negative_cts_offsets"}),
+    "10 bits": (24, 48, 64, {"pix_fmt": "yuv420p10le", "options": {"g": "8"}}),
+    "gray": (24, 48, 64, {"pix_fmt": "gray", "options": {"g": "8"}}),
+    "interlaced": (24, 48, 64, {"options": {"x264-params": "keyint=8:tff=1:bframes=3"}}),
+    "gradual refresh": (
+        36,
+        48,
+        64,
+        {"options": {"x264-params": "keyint=10:intra-refresh=1:bframes=2"}},
+    ),
+    "hidden frames": (
+        36,
+        48,
+        64,
+        {
+            "codec": "libvpx-vp9",
+            "container": "webm",
+            "options": {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "4"},
+        },
+    ),
+    "av1": (
+        24,
+        64,
+        64,
+        {
+            "codec": "libsvtav1",
+            "options": {"g": "15", "preset": "12", "svtav1-params": "irefresh-type=1"},
+        },
+    ),
 }
 
 
