@@ -14,10 +14,10 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
 
+from data_pipelines.build.source import VideoFile
 from data_pipelines.decode import probe
 from data_pipelines.digests import record_digest
 from data_pipelines.errors import UndecodableError, VideoError
-from data_pipelines.packets import BROKEN, opened
 from data_pipelines.pictures import pictures
 
 __all__ = ["Checksum", "Job", "Part", "Problem", "check_records", "read_id", "work"]
@@ -247,17 +247,9 @@ def _decode_strictly(record: Mapping) -> tuple[int, tuple[int, int]]:
 def _decode_video_strictly(data: bytes) -> tuple[int, set[tuple[int, int]]]:
     """Decodes a media file frame by frame, keeping none; returns their number and sizes."""
     count, sizes = 0, set()
-    with opened(data, strict=True) as (container, stream):
-        try:
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise UndecodableError(f"frame {count} is damaged.")
-                turned = int(frame.rotation) % 180 == 90
-                size = (frame.height, frame.width)
-                sizes.add(size[::-1] if turned else size)
-                count += 1
-        except BROKEN as error:
-            raise UndecodableError(f"decoding stopped after {count} frames ({error}).") from error
-    if not count:
-        raise UndecodableError("no frame can be decoded.")
+    for frame in VideoFile(data).frames():
+        turned = int(frame.rotation) % 180 == 90
+        size = (frame.height, frame.width)
+        sizes.add(size[::-1] if turned else size)
+        count += 1
     return count, sizes

@@ -114,8 +114,8 @@ class UnreadableError(VideoError):
     kind = "unreadable"
 
 
-class TooLargeError(VideoError):
-    """Pictures, a number of frames or a record beyond what a build takes on."""
+class TooLargeError(UndecodableError):
+    """Pictures, a number of frames or a record beyond what is taken on."""
 
     kind = "too_large"
 

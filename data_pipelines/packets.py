@@ -15,12 +15,13 @@ import bisect
 import contextlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 import av
 from av.error import FFmpegError
 
 from data_pipelines.bitstream import OneFrameEach
-from data_pipelines.errors import NoVideoStreamError, UndecodableError
+from data_pipelines.errors import NoVideoStreamError, TooLargeError, UndecodableError
 from data_pipelines.fragments import fragment_packets
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "display_order",
     "one_thread",
     "opened",
+    "opened_file",
+    "reason",
     "runs",
 ]
 
@@ -92,24 +95,34 @@ def opened(
             f"the file's fragments claim {claimed} packets; at most {MAX_PACKETS} are read. Its "
             "tables are damaged, or it has to be cut into several."
         )
+    with opened_file(io.BytesIO(data), strict) as (container, stream):
+        yield container, stream
+
+
+@contextlib.contextmanager
+def opened_file(
+    file: BinaryIO, strict: bool = False
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """As :func:`opened`, for a file that is not held in memory.
+
+    Args:
+        file: A media file, opened for reading; it is not closed.
+        strict: Have the decoder refuse bit errors.
+
+    Yields:
+        The container and its best video stream.
+
+    Raises:
+        UndecodableError, NoVideoStreamError: As of :func:`opened`.
+    """
     try:
-        container = av.open(io.BytesIO(data), mode="r", options=_OPEN_OPTIONS, **_OPEN_ARGUMENTS)
+        container = av.open(file, mode="r", options=_OPEN_OPTIONS, **_OPEN_ARGUMENTS)
     except BROKEN as error:
         raise UndecodableError(
-            f"{len(data)} bytes cannot be opened as video ({error}); they are no media file, or "
-            "one that was cut."
+            f"it cannot be opened as video ({reason(error)}); it is no media file, or was cut."
         ) from error
     with container:
-        moving = [
-            stream
-            for stream in container.streams.video
-            if not stream.disposition & stream.disposition.attached_pic
-        ]
-        if not moving:
-            kinds = sorted({stream.type for stream in container.streams})
-            raise NoVideoStreamError(f"the file holds no moving pictures, only {kinds}.")
-        best = container.streams.best("video")
-        stream = next((one for one in moving if best and one.index == best.index), moving[0])
+        stream = _best_stream(container)
         context = stream.codec_context
         if context is None:
             raise UndecodableError(
@@ -118,6 +131,25 @@ def opened(
         check_size(context.height, context.width)
         one_thread(context, strict)
         yield container, stream
+
+
+def _best_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """Returns the best video stream, attached pictures such as cover art left out."""
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & stream.disposition.attached_pic
+    ]
+    if not moving:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise NoVideoStreamError(f"the file holds no moving pictures, only {kinds}.")
+    best = container.streams.best("video")
+    return next((stream for stream in moving if best and stream.index == best.index), moving[0])
+
+
+def reason(error: Exception) -> str:
+    """Returns what went wrong, without FFmpeg's numbers and function names."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def one_thread(context: av.VideoCodecContext, strict: bool) -> None:
@@ -132,10 +164,10 @@ def check_size(height: int, width: int) -> None:
     """Refuses pictures beyond the bounds.
 
     Raises:
-        UndecodableError: They are.
+        TooLargeError: They are.
     """
     if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
-        raise UndecodableError(
+        raise TooLargeError(
             f"pictures of {height}x{width} pixels; at most {MAX_PIXELS} pixels and sides of "
             f"{MAX_SIDE} are decoded. Shrink the video first."
         )

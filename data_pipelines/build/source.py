@@ -26,7 +26,6 @@ from data_pipelines.build.files import is_local
 from data_pipelines.build.matroska import promised_bytes
 from data_pipelines.errors import (
     MissingFileError,
-    NoVideoStreamError,
     TooLargeError,
     UndecodableError,
     UnreadableError,
@@ -34,11 +33,11 @@ from data_pipelines.errors import (
 from data_pipelines.packets import (
     BROKEN,
     MAX_PACKETS,
-    MAX_PIXELS,
-    MAX_SIDE,
+    check_size,
     demux,
     display_order,
-    one_thread,
+    opened_file,
+    reason,
 )
 
 __all__ = ["MAX_FRAMES", "Survey", "VideoFile", "local_copy"]
@@ -47,12 +46,6 @@ __all__ = ["MAX_FRAMES", "Survey", "VideoFile", "local_copy"]
 MAX_FRAMES = MAX_PACKETS
 
 _HASH_BYTES = 1 << 20
-
-# PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 dropped the argument.
-_OPEN_ARGUMENTS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-
-# No file may name other files or addresses to be read in its place.
-_CONTAINER_OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +152,7 @@ class VideoFile:
         Raises:
             UndecodableError: Bytes that are no media file, damage, or too few frames.
             NoVideoStreamError: There are no moving pictures.
-            TooLargeError: Pictures beyond ``MAX_PIXELS`` or ``MAX_SIDE``, or beyond ``MAX_FRAMES``.
+            TooLargeError: Pictures too large to decode, or beyond ``MAX_FRAMES``.
         """
         count, size = 0, None
         with self._opened() as (_, container, stream):
@@ -169,7 +162,7 @@ class VideoFile:
                     if frame.is_corrupt:
                         raise UndecodableError(f"frame {count} is damaged.")
                     size = size or (frame.height, frame.width)
-                    _check_size(frame.height, frame.width)
+                    check_size(frame.height, frame.width)
                     if size != (frame.height, frame.width):
                         raise UndecodableError(
                             f"the picture size changes from {size} to "
@@ -180,8 +173,7 @@ class VideoFile:
                     yield frame
             except BROKEN as error:
                 raise UndecodableError(
-                    f"decoding stopped after {count} frames ({_reason(error)}); the file is "
-                    "damaged."
+                    f"decoding stopped after {count} frames ({reason(error)}); the file is damaged."
                 ) from error
         if not count or count < (num_frames or 0):
             raise UndecodableError(
@@ -194,24 +186,8 @@ class VideoFile:
         self,
     ) -> Iterator[tuple[BinaryIO, av.container.InputContainer, av.VideoStream]]:
         """Opens the file as (file, container, best video stream), the latter set to be strict."""
-        with self.open() as file:
-            try:
-                container = av.open(file, mode="r", options=_CONTAINER_OPTIONS, **_OPEN_ARGUMENTS)
-            except BROKEN as error:
-                raise UndecodableError(
-                    f"it cannot be opened as video ({_reason(error)}); it is no media file, or "
-                    "was cut."
-                ) from error
-            with container:
-                stream = _best_stream(container)
-                context = stream.codec_context
-                if context is None:
-                    raise UndecodableError(
-                        "no decoder is known for the video stream; convert the file to H.264."
-                    )
-                _check_size(context.height, context.width)
-                one_thread(context, strict=True)
-                yield file, container, stream
+        with self.open() as file, opened_file(file, strict=True) as (container, stream):
+            yield file, container, stream
 
     def _packets(self, file, container, stream, watch: OneFrameEach) -> list[_Packet]:
         """Returns what all packets of the stream tell; their data are not kept."""
@@ -247,33 +223,6 @@ def local_copy(path: str | os.PathLike, alive: Callable[[], None]) -> Iterator[s
                 alive()
         local.flush()
         yield local.name
-
-
-def _best_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """Returns the best video stream, attached pictures such as cover art left out."""
-    moving = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & stream.disposition.attached_pic
-    ]
-    if not moving:
-        kinds = sorted({stream.type for stream in container.streams})
-        raise NoVideoStreamError(f"the file holds no moving pictures, only {kinds}.")
-    best = container.streams.best("video")
-    return next((stream for stream in moving if best and stream.index == best.index), moving[0])
-
-
-def _reason(error: Exception) -> str:
-    """Returns what went wrong, without FFmpeg's numbers and function names."""
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _check_size(height: int, width: int) -> None:
-    if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
-        raise TooLargeError(
-            f"pictures of {height}x{width} pixels; at most {MAX_PIXELS} pixels and sides of "
-            f"{MAX_SIDE} are taken on. Shrink the video first."
-        )
 
 
 def _check_count(count: int) -> None:

@@ -172,7 +172,7 @@ def test_rate_is_the_mean_over_the_frames(videos):
 @pytest.mark.parametrize("data", [b"", b"no video at all " * 50, bytes(5000)])
 @pytest.mark.parametrize("read", [decode.probe, decode.decode_all])
 def test_garbage_is_undecodable(data, read):
-    with pytest.raises(errors.UndecodableError, match="bytes cannot be opened"):
+    with pytest.raises(errors.UndecodableError, match="cannot be opened as video"):
         read(data)
 
 

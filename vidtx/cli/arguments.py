@@ -1,7 +1,6 @@
 """Reading the command line: the parser of ``vidtx``, and types of values that several share."""
 
 import argparse
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -47,13 +46,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     # Imported here, as the commands' modules import this one.
     from vidtx import cli
+    from vidtx.cli import benchmark, data
 
     parser = Parser(prog="vidtx", description=cli.__doc__)
     parser.add_argument("--version", action="version", version=f"vidtx {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for name in ("vidtx.cli.data", "vidtx.cli.benchmark"):
-        if importlib.util.find_spec(name):
-            importlib.import_module(name).add_commands(commands)
+    for module in (data, benchmark):
+        module.add_commands(commands)
     changes = [argument for argument in arguments if argument.startswith(_CHANGE)]
     options = parser.parse_args([argument for argument in arguments if argument not in changes])
     if changes and not getattr(options, "takes_config", False):
