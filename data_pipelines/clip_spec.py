@@ -12,6 +12,11 @@ from data_pipelines.spatial import SHORT_SIDE_DRAWS
 __all__ = ["ClipSpec"]
 
 
+# Beyond these, nothing is meant any more: a frame in ten days, a frame in two minutes.
+_LONGEST_STRIDE = 1_000_000
+_RATES = (0.01, 1000.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
     """How clips are cut from videos; with data, seed and batch size it decides every pixel.
@@ -72,8 +77,14 @@ class ClipSpec:
         for name in ("frames", "stride", "temporal_views"):
             if getattr(self, name) < 1:
                 yield f"{name} is {getattr(self, name)}; it must be at least 1"
-        if self.target_fps is not None and not self.target_fps > 0:
-            yield f"target_fps is {self.target_fps}; it must be above 0, or None"
+        if self.stride > _LONGEST_STRIDE:
+            yield f"stride is {self.stride}; it must be at most {_LONGEST_STRIDE}"
+        lowest, highest = _RATES
+        if self.target_fps is not None and not lowest <= self.target_fps <= highest:
+            yield (
+                f"target_fps is {self.target_fps}; it must lie in [{lowest:g}, {highest:g}], or be "
+                "None"
+            )
         yield from self._other("short", SHORT_POLICIES)
         yield from self._other("sampling", SAMPLINGS)
         yield from self._other("temporal_position", POSITIONS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +31,9 @@ __all__ = ["ClipSpec", "ClipTrace", "EvalClips", "Failure", "TrainClips"]
 # Records tried for one training clip. At 1 % unreadable, eight failures in a row have a chance of
 # 1e-16: they mean that the data or the decoder is broken as a whole.
 _MAX_TRIES = 8
+
+# Pictures of one video that are held at once for its views, unless a single view is larger.
+_HELD_BYTES = 1 << 29
 
 _Made = TypeVar("_Made")
 
@@ -238,14 +241,14 @@ class EvalClips(_Clips):
         position = int(position)
         if position >= len(self._source):
             return element
-        traces, failure = self._attempt(position, self._views)
-        if traces is None:
+        made, failure = self._attempt(position, self._clips_and_targets)
+        if made is None:
             return {**element, "index": position, "failed": 1, "failures": [failure]}
-        for view, trace in zip(element["video"], traces, strict=False):
-            view[:] = trace.clip
+        clips, targets = made
+        element["video"][: len(clips)] = clips
         if "view_weight" in element:
-            element["view_weight"][: len(traces)] = 1
-        return {**element, **traces[0].targets, "index": position, "weight": 1.0}
+            element["view_weight"][: len(clips)] = 1
+        return {**element, **targets, "index": position, "weight": 1.0}
 
     def explain(self, position: int) -> list[ClipTrace]:
         """Makes the views that a call with this record number makes, and tells how.
@@ -260,9 +263,16 @@ class EvalClips(_Clips):
             IndexError: There is no such record.
             VideoError: The record cannot be used.
         """
-        return self._views(int(position), self._source[int(position)])
+        return list(self._views(int(position), self._source[int(position)]))
 
-    def _views(self, index: int, record: dict) -> list[ClipTrace]:
+    def _clips_and_targets(self, index: int, record: dict) -> tuple[list[np.ndarray], dict]:
+        clips, targets = [], {}
+        for trace in self._views(index, record):
+            clips.append(trace.clip)
+            targets = trace.targets
+        return clips, targets
+
+    def _views(self, index: int, record: dict) -> Iterator[ClipTrace]:
         spec = self._spec
         if spec.sampling == "segments":
             clips = segment_indices(record["num_frames"], spec.frames)[None]
@@ -272,14 +282,17 @@ class EvalClips(_Clips):
                 position=spec.temporal_position,
                 views=spec.temporal_views,
             )
-        frames = pictures(record, clips.reshape(-1))
         short_side = spec.eval_short_side
-        windows = eval_windows(
-            frames.shape[1:3], short_side=short_side, crop=spec.crop, crops=spec.spatial_crops
-        )
-        frames = frames.reshape(len(clips), spec.frames, *frames.shape[1:])
-        return [
-            self._trace(index, record, numbers, shown, short_side, window)
-            for numbers, shown in zip(clips, frames, strict=True)
-            for window in windows
-        ]
+        # Together, as neighbouring clips share groups of pictures, but not without a bound.
+        view_bytes = spec.frames * max(1, record["height"] * record["width"]) * 3
+        together = max(1, _HELD_BYTES // view_bytes)
+        for first in range(0, len(clips), together):
+            some = clips[first : first + together]
+            frames = pictures(record, some.reshape(-1))
+            windows = eval_windows(
+                frames.shape[1:3], short_side=short_side, crop=spec.crop, crops=spec.spatial_crops
+            )
+            frames = frames.reshape(len(some), spec.frames, *frames.shape[1:])
+            for numbers, shown in zip(some, frames, strict=True):
+                for window in windows:
+                    yield self._trace(index, record, numbers, shown, short_side, window)

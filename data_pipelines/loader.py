@@ -9,6 +9,7 @@ whole batches. Each global batch is cut into contiguous blocks of rows, one for 
 from __future__ import annotations
 
 import collections
+import gc
 from collections.abc import Iterator, Sequence
 
 import grain
@@ -139,6 +140,10 @@ class Batches(Iterator[dict[str, np.ndarray]]):
     def close(self) -> None:
         """Stops threads and processes that read; may be called more than once."""
         self._iterator.close()
+        if self._workers:
+            # Grain's reader thread leaves batches in a circle of references, and with them shared
+            # memory, until somebody collects them.
+            gc.collect()
 
     def __enter__(self) -> Batches:
         return self

@@ -12,8 +12,10 @@ evenly spread over longer videos.
 Starting from weights of Kinetics-400, the paper reports 56.8 %, 61.2 %, 62.2 % and 62.6 % top-1 of
 1059 classes. It takes the classes of 100 videos or more, 120,000 videos, and a random split of
 85,000 to 35,000, which has no published list, and leaves the number of crops open: here one. It
-judges whole videos; of records of 30 s, each is judged by itself, and four clips of 8 frames cover
-it (``--config.eval.temporal_views=4``).
+judges whole videos, which ``vidtx data build howto100m --record_seconds=none`` stores. Of records
+of 30 s, its default, each is judged by itself; four clips of 8 frames cover one
+(``--config.eval.temporal_views=4``), and those of 32 frames or more hold its last frame to their
+end.
 """
 
 from experiments.recipes import Size, recipe

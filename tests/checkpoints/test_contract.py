@@ -10,7 +10,7 @@ from tests.tiny_run import tiny_config
 from vidtx.checkpoints import BestStore, CheckpointStore, Weights, restore_weights
 from vidtx.config import resolve
 from vidtx.errors import CheckpointError, ConfigError
-from vidtx.run.contract import check_contract, contract_of
+from vidtx.run.contract import check_contract, contract_of, with_fitting_head
 
 CONTRACT = {"data.mean": [0.45, 0.5, 0.25], "data.target_fps": None, "class_names": ["Å", "b"]}
 
@@ -76,3 +76,18 @@ def test_other_colours_are_refused_and_other_sampling_is_noted(spec):
         ((name, _),) = options.items()
         with pytest.raises(ConfigError, match=rf"  - data\.{name}: .* then, .* now(.|\n)*alike"):
             checked(contract_of(spec, ("a", "b"), "f"), changed(**options))
+
+
+def test_a_head_of_other_classes_begins_anew(spec):
+    taken = {"head.kernel": 1, "head.bias": 2, "block_0.norm.scale": 3}
+    of_ab = contract_of(spec, ("a", "b"), "f")
+    weights = Weights("RUN/checkpoints/7", 7, False, taken, [], [], [], of_ab)
+    notes = []
+    assert with_fitting_head(weights, ("a", "b"), notes.append).taken == taken
+    older = dataclasses.replace(weights, contract=None)
+    assert with_fitting_head(older, ("b", "a"), notes.append).taken == taken
+    assert notes == []
+    other = with_fitting_head(weights, ("a", "c"), notes.append)
+    assert other.taken == {"block_0.norm.scale": 3}
+    (note,) = notes
+    assert "its class 1 is 'b', and that of this data set 'c'" in note

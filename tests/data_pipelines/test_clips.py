@@ -243,3 +243,22 @@ def test_impossible_options_are_refused_all_at_once():
     assert [line.split()[0] for line in lines] == list(wrong)
     for line, value in zip(lines, wrong.values(), strict=True):
         assert f" is {value}; it " in line
+
+
+def test_views_that_are_decoded_apart_are_the_same(dataset, monkeypatch):
+    """Many views of large pictures would not fit in memory together."""
+    spec = dataclasses.replace(SPEC, temporal_views=3, spatial_crops=3)
+    together = EvalClips(dataset.open(), spec)(2)
+    monkeypatch.setattr("data_pipelines.clips._HELD_BYTES", 1)
+    apart = EvalClips(dataset.open(), spec)(2)
+    np.testing.assert_array_equal(apart["video"], together["video"])
+    assert apart["weight"] == together["weight"] == 1
+
+
+@pytest.mark.parametrize(
+    "option", [{"target_fps": 1e-300}, {"target_fps": 1e9}, {"stride": 10**30}]
+)
+def test_absurd_times_are_refused(option):
+    (name,) = option
+    with pytest.raises(ValueError, match=f"{name} is .*; it must"):
+        dataclasses.replace(SPEC, **option)

@@ -75,6 +75,13 @@ def test_workers_evaluate_everything_once_and_in_order(bad_dataset):
     assert [failure.index for failure in found[2]] == [7]
 
 
+def test_an_evaluation_with_workers_leaves_no_shared_memory(dataset):
+    batches = eval_batches(dataset.open(), SPEC, global_batch=4, workers=2, threads=1)
+    taken(batches)
+    batches.close()
+    assert "/psm_" not in pathlib.Path("/proc/self/maps").read_text()
+
+
 def test_errors_of_a_worker_keep_their_kind_and_name_the_record(tmp_path, write_dataset, rows):
     source = write_dataset(tmp_path, {"train": [{**row, "video": b"no"} for row in rows]}).open()
     with pytest.raises(errors.DataQualityError, match=r"8 records .* in a row(.|\n)*clip_00"):

@@ -47,6 +47,16 @@ class Weights:
     unused: list[str]
     contract: dict[str, Any] | None
 
+    @property
+    def has_head(self) -> bool:
+        """Whether the head is among what was taken."""
+        return any(name.startswith(_HEAD) for name in self.taken)
+
+    def without_head(self) -> "Weights":
+        """The same, with the head left to the caller."""
+        taken = {name: leaf for name, leaf in self.taken.items() if not name.startswith(_HEAD)}
+        return dataclasses.replace(self, taken=taken)
+
     def over(self, params: Any) -> Any:
         """``params`` with what was taken in the place of its own."""
         leaves = [self.taken.get(name, leaf) for name, leaf in named_leaves(params).items()]

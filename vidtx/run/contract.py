@@ -75,6 +75,27 @@ def check_contract(weights: Weights, spec: RunSpec, note: Callable[[str], None])
         )
 
 
+def with_fitting_head(
+    weights: Weights, class_names: tuple[str, ...], note: Callable[[str], None]
+) -> Weights:
+    """The weights, without a head that tells other classes apart.
+
+    Args:
+      weights: of a checkpoint.
+      class_names: of the data set of the run that is to begin with them.
+      note: told if the head is left out.
+    """
+    trained = (weights.contract or {}).get("class_names")
+    if not weights.has_head or trained is None or tuple(trained) == class_names:
+        return weights
+    row = next(row for row, (a, b) in enumerate(zip(trained, class_names, strict=True)) if a != b)
+    note(
+        f"NOTE: the head is not taken from {weights.source}, it begins anew: its class {row} is "
+        f"{trained[row]!r}, and that of this data set {class_names[row]!r}."
+    )
+    return weights.without_head()
+
+
 def _different(
     contract: Mapping[str, Any], spec: RunSpec, names: list[str]
 ) -> Iterator[tuple[str, Any, Any]]:

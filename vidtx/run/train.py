@@ -18,7 +18,7 @@ from vidtx.config import ProfileSpec, RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import VidtxError
 from vidtx.reporting import MetricWriter, Progress, percent, plot_curves, read_metrics
-from vidtx.run.contract import check_contract, contract_of
+from vidtx.run.contract import check_contract, contract_of, with_fitting_head
 from vidtx.run.evaluate import make_evaluator
 from vidtx.run.pictures import (
     describe_evaluation,
@@ -111,7 +111,7 @@ def _weights_to_start_from(setup: Setup) -> Weights | None:
         return None
     weights = restore_weights(source, setup.abstract.params, note=_print_once)
     check_contract(weights, setup.spec, _print_once)
-    return weights
+    return with_fitting_head(weights, setup.data.description.class_names, _print_once)
 
 
 def _first_state(setup: Setup, weights: Weights | None) -> TrainState:
