@@ -224,7 +224,14 @@ class _Found:
             records = reader.num_records()
             reader.close()
         except RuntimeError as error:  # array_record's only kind
-            self.add("shard_damaged", f"it cannot be opened, as if it were cut ({error})", path)
+            try:
+                with path.open("rb") as file:
+                    file.read(1)
+            except OSError as refusal:  # array_record's error tells nothing of it
+                reason = f"it cannot be read ({refusal.strerror}); mend its permissions or its disk"
+                self.add("shard_unreadable", reason, path)
+            else:
+                self.add("shard_damaged", f"it cannot be opened, as if it were cut ({error})", path)
             return None
         if records != length:
             self.add("wrong_record_count", f"it holds {records} records, not {length}", path)

@@ -10,12 +10,14 @@ from etils import epath
 
 from data_pipelines.audit_records import Problem
 from data_pipelines.build.manifest import MANIFEST, Manifest, label_map_sha256, read_manifest
-from data_pipelines.digests import content_digests, split_digest
+from data_pipelines.digests import CONTENT_DIGESTS, noted, split_digest
 from data_pipelines.errors import DataError
 from data_pipelines.labels import class_names_of
 from data_pipelines.records import describe
 
 __all__ = ["Notes", "fingerprint_of", "read_notes"]
+
+_METADATA = "metadata.json"
 
 _NO_MANIFEST = (
     f"There is no {MANIFEST}, so shards, class list and counts cannot be compared with what the "
@@ -29,13 +31,12 @@ class Notes:
 
     Attributes:
         manifest: Its manifest, None where there is none that can be read.
-        content: Split name to the digest of its content that ``metadata.json`` has; None where that
-            file cannot be read.
+        metadata: What ``metadata.json`` has, by which a run goes; None where it cannot be read.
         unchecked: What cannot be looked at for want of notes, a sentence each.
     """
 
     manifest: Manifest | None
-    content: Mapping[str, str] | None
+    metadata: Mapping[str, object] | None
     unchecked: Sequence[str]
 
     @property
@@ -71,6 +72,7 @@ class Notes:
                     f"the class list {label_map_sha256(names)}",
                 )
             yield from _count_problems(manifest, builder)
+            yield from _metadata_problems(manifest, self.metadata)
         for split, found in digests.items():
             yield from self._content_problems(split, found)
 
@@ -89,13 +91,13 @@ class Notes:
             return
         digest = split_digest(found, dataclasses.asdict(self.manifest.settings))
         places = {MANIFEST: self.manifest.splits[split].content_sha256}
-        if self.content is not None:
-            places["metadata.json"] = self.content.get(split)
-        for place, noted in places.items():
-            if noted != digest:
+        if self.metadata is not None:
+            places[_METADATA] = self.metadata.get(CONTENT_DIGESTS, {}).get(split)
+        for place, told in places.items():
+            if told != digest:
                 yield Problem(
                     "content_changed",
-                    f"split {split!r} has the digest {noted} in {place}, and its records give "
+                    f"split {split!r} has the digest {told} in {place}, and its records give "
                     f"{digest}",
                 )
 
@@ -106,27 +108,30 @@ def read_notes(folder: epath.Path) -> tuple[Notes, list[Problem]]:
     Args:
         folder: Of the data set's version.
     """
-    content, manifest, problems, unchecked = None, None, [], []
+    metadata, manifest, problems, unchecked = None, None, [], []
     try:
-        content = content_digests(folder)
-    except (ValueError, AttributeError) as error:
-        problems.append(Problem("metadata_damaged", f"metadata.json cannot be read ({error})"))
+        metadata = noted(folder)
+        if not isinstance(metadata.get(CONTENT_DIGESTS, {}), dict):
+            raise ValueError("it holds no object of JSON where it should")
+    except (OSError, ValueError, AttributeError) as error:
+        metadata = None
+        problems.append(Problem("metadata_damaged", f"{_METADATA} cannot be read ({error})"))
     try:
         if (folder / MANIFEST).exists():
             manifest = read_manifest(folder)
         else:
             unchecked.append(_NO_MANIFEST)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{MANIFEST} cannot be read ({type(error).__name__}: {error})"
         problems.append(Problem("manifest_damaged", message))
-    return Notes(manifest, content, unchecked), problems
+    return Notes(manifest, metadata, unchecked), problems
 
 
 def fingerprint_of(folder: epath.Path) -> str:
     """Returns a data set's fingerprint, "" where a shard or a note for it is missing."""
     try:
         return describe(f"{folder.parent.name}:{folder.name}", folder.parent.parent).fingerprint
-    except (DataError, ValueError):
+    except (DataError, OSError, ValueError, AttributeError, TypeError):
         return ""
 
 
@@ -135,36 +140,63 @@ def _count_problems(manifest: Manifest, builder: tfds.core.DatasetBuilder) -> It
     info = builder.info.splits
     yield from _differences(
         "manifest",
-        {split: sorted(noted.shards) for split, noted in manifest.splits.items()},
+        {split: sorted(told.shards) for split, told in manifest.splits.items()},
         {split: sorted(epath.Path(path).name for path in info[split].filepaths) for split in info},
     )
-    for split, noted in manifest.splits.items():
+    for split, told in manifest.splits.items():
         if split not in info:
             continue
         said = {
-            "records": noted.records,
-            "stored": noted.stored,
-            "missing": noted.missing,
-            "dropped": sum(noted.dropped.values()),
+            "records": told.records,
+            "stored": told.stored,
+            "missing": told.missing,
+            "dropped": sum(told.dropped.values()),
         }
         counted = {
             "records": info[split].num_examples,
-            "stored": noted.listed - len(noted.files),
-            "missing": noted.listed - noted.found,
-            "dropped": len(noted.files),
+            "stored": told.listed - len(told.files),
+            "missing": told.listed - told.found,
+            "dropped": len(told.files),
         }
         yield from _differences(f"manifest, split {split!r}", said, counted)
 
 
-def _differences(place: str, noted: Mapping, found: Mapping) -> Iterator[Problem]:
-    for key in {**noted, **found}:
-        if noted.get(key) != found.get(key):
-            message = f"{place}: {key} is {noted.get(key)}, and {found.get(key)} in the data set"
+def _metadata_problems(manifest: Manifest, metadata: Mapping | None) -> Iterator[Problem]:
+    """Yields what a run is told of the data set that the manifest tells otherwise."""
+    if metadata is None:  # told already
+        return
+    if not metadata:
+        yield Problem(
+            "metadata_changed",
+            f"{_METADATA} is missing or empty, by which a run knows, for one, whether clips may be "
+            "mirrored; restore it from a copy",
+        )
+        return
+    splits = manifest.splits.items()
+    counted = ("listed", "found", "stored", "records")
+    wanted = {
+        "mirrorable": manifest.mirrorable,
+        "settings": dataclasses.asdict(manifest.settings),
+        "counts": {name: {key: getattr(split, key) for key in counted} for name, split in splits},
+        "dropped": {name: dict(split.dropped) for name, split in splits},
+    }
+    for key, value in wanted.items():
+        if metadata.get(key) != value:
+            yield Problem(
+                "metadata_changed",
+                f"{key} is {metadata.get(key)} in {_METADATA}, and {value} in the manifest",
+            )
+
+
+def _differences(place: str, told: Mapping, found: Mapping) -> Iterator[Problem]:
+    for key in {**told, **found}:
+        if told.get(key) != found.get(key):
+            message = f"{place}: {key} is {told.get(key)}, and {found.get(key)} in the data set"
             yield Problem("count_changed", message)
 
 
-def _class_difference(noted: Sequence[str], found: Sequence[str]) -> str:
-    if len(noted) != len(found):
-        return f"the manifest has {len(noted)} classes, and the data set {len(found)}"
-    number = next(i for i, pair in enumerate(zip(noted, found, strict=True)) if pair[0] != pair[1])
-    return f"class {number} is {noted[number]!r} in the manifest, {found[number]!r} in the data set"
+def _class_difference(told: Sequence[str], found: Sequence[str]) -> str:
+    if len(told) != len(found):
+        return f"the manifest has {len(told)} classes, and the data set {len(found)}"
+    number = next(i for i, pair in enumerate(zip(told, found, strict=True)) if pair[0] != pair[1])
+    return f"class {number} is {told[number]!r} in the manifest, {found[number]!r} in the data set"

@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 
 __all__ = [
+    "BUILT_SETTINGS",
     "CONTENT_DIGESTS",
     "content_digests",
     "fingerprint",
@@ -21,6 +22,9 @@ __all__ = [
 
 # The key of ``metadata.json`` under which a build notes each split's SHA-256.
 CONTENT_DIGESTS = "content_sha256"
+
+# The key under which `data_pipelines.build`, and nothing else, notes how videos are stored.
+BUILT_SETTINGS = "settings"
 
 # Of a shard without such a note, so many blocks of so many bytes are looked at.
 _SAMPLES = 8
@@ -95,7 +99,8 @@ def fingerprint(
         version: Such as ``1.0.0``.
         class_names: In label order.
         types: Feature name to what a record holds under it.
-        lengths: (split, number of records) of each shard, splits in order of their names.
+        lengths: (split, number of records) of each shard, splits in order of their names; of what
+            `data_pipelines.build` has built, of each split instead.
         stored: Digests of the content.
     """
     content = [name, version, class_names, types, lengths, stored]

@@ -13,7 +13,13 @@ from collections.abc import Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines.digests import CONTENT_DIGESTS, fingerprint, noted, sample_digest
+from data_pipelines.digests import (
+    BUILT_SETTINGS,
+    CONTENT_DIGESTS,
+    fingerprint,
+    noted,
+    sample_digest,
+)
 from data_pipelines.errors import (
     CorruptRecordError,
     DatasetDamagedError,
@@ -43,8 +49,9 @@ class DatasetDescription:
         class_names: In label order.
         splits: Split name to number of examples.
         num_bytes: Size of all shard files together.
-        fingerprint: Hexadecimal SHA-256 over name, version, class names, feature types, and every
-            split's shard lengths and digest of its content, where the build has left one in
+        fingerprint: Hexadecimal SHA-256 over name, version, class names, feature types, every
+            split's shard lengths (of what `data_pipelines.build` has built, only the length of the
+            split), and every split's digest of its content, where the build has left one in
             ``metadata.json`` (TFDS may write the same records as other bytes). Otherwise shard
             file sizes and shard samples instead of digests: eight blocks of 64 KiB,
             evenly spaced from the first to the last of each file. That covers shards of up to 512
@@ -191,7 +198,10 @@ def describe(name: str, data_dir: str | os.PathLike) -> DatasetDescription:
             str(info.version),
             labels["class_names"],
             types_of(info.features),
-            [(split, length) for split, _, length in shards],
+            # Where we have built it, how many shards there are says nothing of what is in them.
+            sorted((split, info.splits[split].num_examples) for split in info.splits)
+            if BUILT_SETTINGS in notes
+            else [(split, length) for split, _, length in shards],
             stored,
         ),
         mirrorable=notes.get("mirrorable", True),
@@ -241,14 +251,14 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
         for path in folders
         if tfds.core.Version.is_valid(path.name) and (path / "dataset_info.json").exists()
     }
-    rebuild = f"delete {root} and build it again: {build_command(base, data_dir)}"
+    rebuild = f"delete {root}. {build_command(base, data_dir)}"
     if not (version in whole if version else whole):
         if any((path / BUILDING).is_dir() for path in folders):
             raise DatasetDamagedError(
                 f"data set {base!r} in {data_dir} is not built to its end; the command that began "
-                f"it goes on where it stopped: {build_command(base, data_dir)}"
+                f"it goes on where it stopped. {build_command(base, data_dir)}"
             )
-        if not version and folders:
+        if not version and folders and all(_of_tfds(path.name) for path in folders):
             raise DatasetDamagedError(
                 f"data set {base!r} in {data_dir} is half-built: {root} holds only "
                 f"{sorted(path.name for path in folders)}, no finished version; {rebuild}"
@@ -269,11 +279,22 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
     return builder
 
 
+def _of_tfds(name: str) -> bool:
+    """Whether a folder's name is that of a version, or one that TFDS has left unfinished."""
+    return tfds.core.Version.is_valid(name) or name.startswith("incomplete.")
+
+
 def _missing(name: str, data_dir: str | os.PathLike, versions: list[str]) -> str:
     """Words the message about an absent data set or version."""
     base = name.partition(":")[0]
     if versions:
         return f"data set {base!r} in {data_dir} has versions {versions}, not {name!r}; name one."
     folder = epath.Path(data_dir)
+    if (folder / base).is_dir():
+        return (
+            f"{folder / base} holds no built data set. If it holds folders of videos, read "
+            "them as they are with data.source=folder, or build them: vidtx data build folder "
+            f"--videos={os.fspath(folder / base)} --name={base}_built --out={os.fspath(data_dir)}"
+        )
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
     return f"no data set {base!r} in {data_dir} (it holds {held}). {build_command(base, data_dir)}"

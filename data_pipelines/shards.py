@@ -77,4 +77,4 @@ def build_command(base: str, data_dir: str | os.PathLike) -> str:
 def _rebuild(shard: epath.Path) -> str:
     """Says how the data set of a shard is made anew."""
     root = shard.parent.parent
-    return f"delete {shard.parent} and build it again: {build_command(root.name, root.parent)}"
+    return f"delete {shard.parent}. {build_command(root.name, root.parent)}"

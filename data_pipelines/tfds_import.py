@@ -98,6 +98,10 @@ def import_frames(
     source = f"{data.source} of TFDS, feature {'/'.join(data.video)}, taken at {fps:g} frames/s"
     if is_published(folder) and (folder / MANIFEST).exists():
         made = read_manifest(folder)
+        if options.get("restart"):
+            raise BuildConflictError(
+                f"{folder} is finished; delete it, or choose another --version."
+            )
         if made.source == source and made.settings == settings:
             return made
         raise BuildConflictError(

@@ -20,7 +20,8 @@ Of a job of several processes, all exit with the same code.
 
 import errno
 
-_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_DENIED = (errno.EACCES, errno.EPERM)
 _MACHINE = ("RESOURCE_EXHAUSTED", "Unable to initialize backend")
 
 
@@ -79,6 +80,8 @@ def explain(error: BaseException) -> VidtxError | None:
     if isinstance(error, KeyboardInterrupt):  # where nobody looks out for it, or a second one
         return StoppedError("Stopped at once. The same command goes on from the newest checkpoint.")
     if isinstance(error, OSError):
+        if error.errno in _DENIED:
+            return MachineError(f"{error}. Mend the permissions there, or choose another place.")
         if error.errno in _STORAGE:
             return MachineError(f"{error}. Free space, or choose another place.")
         return None

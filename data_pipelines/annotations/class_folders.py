@@ -104,7 +104,9 @@ def _has_splits(folder: VideoFolder) -> bool:
     if splits and classes:
         raise AnnotationError(
             f"{os.fspath(folder.root)} holds the splits {some(splits)} beside {some(classes)}; "
-            "expected folders of splits only, or of classes only."
+            "expected folders of splits only, or of classes only. If "
+            f"{splits[0]!r} is a class, rename its folder, such as {splits[0] + '_class'!r}, or "
+            "build from a list of files and labels (vidtx data build list)."
         )
     return bool(splits)
 
@@ -150,6 +152,4 @@ def _notes(
             notes.append(f"{split} has no video of {len(absent)} classes: {some(absent)}.")
     if stray:
         notes.append(f"{len(stray)} videos are in no class's folder: {some(stray)}.")
-    if folder.others:
-        notes.append(f"{folder.others} files among the videos are none by their suffix.")
-    return notes
+    return notes + folder.notes()

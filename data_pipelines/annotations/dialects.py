@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -18,17 +18,12 @@ __all__ = ["read_path_labels"]
 # In the order in which they are tried: the rarer within a path, the sooner.
 _SEPARATORS = ("::", "\t", ";", ",", " ")
 _TRIED = 200  # rows by which a file's separator is told
-_PATHS = {
-    "path",
-    "video",
-    "video_path",
-    "file",
-    "filename",
-    "file_name",
-    "filepath",
-    "clip",
-    "name",
-}
+# Names of the column of paths, the surest first: a table may hold both `id` and `path`.
+_PATHS = (
+    "path", "video_path", "file_path", "filepath", "clip_path", "relative_path",
+    "filename", "file_name", "file", "video", "clip", "video_name", "clip_name", "name",
+    "video_id", "clip_id", "videoid", "id",
+)  # fmt: skip
 _LABELS = {"label", "class", "category", "label_id", "class_id", "class_name", "label_name", "y"}
 _OFFICIAL = {
     "youtube_id": "official Kinetics annotations, which are built as kinetics400, kinetics600 or "
@@ -67,13 +62,11 @@ def read_path_labels(path: epath.Path, problems: Problems) -> Iterator[tuple[int
                 f"{_EXPECTED}."
             )
     columns, width = (0, 1), 2
-    named = bool(_PATHS.intersection(cells) and _LABELS.intersection(cells))
+    named = not _LABELS.isdisjoint(cells) and not set(_PATHS).isdisjoint(cells)
     if named:
-        columns = [
-            next(index for index, cell in enumerate(cells) if cell in wanted)
-            for wanted in (_PATHS, _LABELS)
-        ]
-        width = len(cells)
+        paths = next(cells.index(name) for name in _PATHS if name in cells)
+        labels = next(index for index, cell in enumerate(cells) if cell in _LABELS)
+        columns, width = (paths, labels), len(cells)
     head = [] if named else [first]
     head += itertools.islice(lines, _TRIED)
     if not head:
@@ -114,10 +107,9 @@ def _separator_of(texts: Sequence[str]) -> str:
 
 def _cut(text: str, separator: str, width: int | None) -> list[str]:
     """Cuts a row into columns; where there are more than ``width``, the first takes the surplus."""
-    if '"' in text and len(separator) == 1:
-        reader = csv.reader([text], delimiter=separator, skipinitialspace=True)
-        parts = next(reader)
-    elif separator == " " and width is not None:
+    if '"' in text:
+        return _cut_quoted(text, separator, width)
+    if separator == " " and width is not None:
         parts = text.rsplit(maxsplit=width - 1)  # spaces within the first stay as they are
     else:
         parts = text.split(separator)
@@ -125,3 +117,33 @@ def _cut(text: str, separator: str, width: int | None) -> list[str]:
         surplus = len(parts) - width + 1
         parts = [separator.join(parts[:surplus]), *parts[surplus:]]
     return [part.strip() for part in parts]
+
+
+def _cut_quoted(text: str, separator: str, width: int | None) -> list[str]:
+    """Cuts a row in which there are double quotes.
+
+    They belong to a name unless they stand around the whole of a column, and a quote within such a
+    column is written twice.
+    """
+    text, cell = text.strip(), _cell(separator)
+    starts, parts, at = [], [], 0
+    while True:
+        match = cell.match(text, at)
+        quoted, plain, end = match.groups()
+        starts.append(at)
+        parts.append(plain if quoted is None else quoted.replace('""', '"'))
+        if not end:
+            break
+        at = match.end()
+    if width is not None and len(parts) > width:
+        surplus = len(parts) - width + 1
+        first = text[: starts[surplus]].rstrip().removesuffix(separator)
+        parts = [first, *parts[surplus:]]
+    return [part.strip() for part in parts]
+
+
+@functools.cache
+def _cell(separator: str) -> re.Pattern[str]:
+    """Returns a pattern of one column with what ends it: (inside of quotes, or as it is, end)."""
+    end = r"\s+" if separator == " " else re.escape(separator)
+    return re.compile(rf' *(?:"((?:[^"]|"")*)"|(.*?)) *({end}|\Z)')

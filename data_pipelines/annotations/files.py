@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from etils import epath
 
-from data_pipelines.annotations.problems import AnnotationError, Problems, place, some
+from data_pipelines.annotations.problems import AnnotationError, Problems, place, readable, some
 
 __all__ = ["digests", "find_files", "read_class_list", "read_lines", "read_table"]
 
@@ -33,40 +33,47 @@ def find_files(
         Role to its files, sorted by path; roles without a file are left out.
 
     Raises:
-        AnnotationError: There is no such file or folder, or none of use in it.
+        AnnotationError: There is no such file or folder, none of use in it, or it cannot be read.
     """
     if not paths:
         raise AnnotationError(f"no annotations are given; --annotations must name {expected}.")
     found: dict[str, list[epath.Path]] = {}
     for path in paths:
-        if path.is_dir():
-            own = sorted(path.iterdir(), key=os.fspath)
-            matches = _matches(own, roles)
-            if not matches:
-                inner = [child for child in own if child.suffix == "" and child.is_dir()]
-                below = (file for folder in inner for file in folder.iterdir())
-                matches = _matches(sorted(below, key=os.fspath), roles)
-            if not matches:
-                held = [child.name for child in own]
-                raise AnnotationError(
-                    f"the folder of annotations {os.fspath(path)} holds "
-                    f"{some(held) if held else 'nothing'}; expected {expected}."
-                )
-        elif path.exists():
-            matches = _matches([path], roles)
-            if not matches:
-                raise AnnotationError(
-                    f"{os.fspath(path)} has a name that says nothing; expected {expected}."
-                )
-        else:
-            raise AnnotationError(
-                f"there are no annotations {os.fspath(path)}; expected {expected}."
-            )
+        with readable(path):
+            matches = _matches_of(path, roles, expected)
         for role, file in matches:
             files = found.setdefault(role, [])
             if file not in files:
                 files.append(file)
     return found
+
+
+def _matches_of(
+    path: epath.Path, roles: Mapping[str, re.Pattern[str]], expected: str
+) -> list[tuple[str, epath.Path]]:
+    """Returns (role, file) of a file, or of the files in a folder, one at least."""
+    if path.is_dir():
+        own = sorted(path.iterdir(), key=os.fspath)
+        matches = _matches(own, roles)
+        if not matches:
+            inner = [child for child in own if child.suffix == "" and child.is_dir()]
+            below = (file for folder in inner for file in folder.iterdir())
+            matches = _matches(sorted(below, key=os.fspath), roles)
+        if not matches:
+            held = [child.name for child in own]
+            raise AnnotationError(
+                f"the folder of annotations {os.fspath(path)} holds "
+                f"{some(held) if held else 'nothing'}; expected {expected}."
+            )
+        return matches
+    if not path.exists():
+        raise AnnotationError(f"there are no annotations {os.fspath(path)}; expected {expected}.")
+    matches = _matches([path], roles)
+    if not matches:
+        raise AnnotationError(
+            f"{os.fspath(path)} has a name that says nothing; expected {expected}."
+        )
+    return matches
 
 
 def _matches(
@@ -89,7 +96,7 @@ def digests(files: Iterable[epath.Path]) -> dict[str, str]:
     found = {}
     for file in files:
         name = file.name if names.count(file.name) == 1 else f"{file.parent.name}/{file.name}"
-        with file.open("rb") as content:
+        with readable(file), file.open("rb") as content:
             digest = hashlib.sha256()
             while block := content.read(1 << 20):
                 digest.update(block)
@@ -101,13 +108,9 @@ def read_lines(path: epath.Path) -> Iterator[tuple[int, str]]:
     """Yields (number from 1, text without the line's end) of each line that is not blank.
 
     Raises:
-        AnnotationError: The file cannot be opened, or is not UTF-8.
+        AnnotationError: The file cannot be read, or is not UTF-8.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise AnnotationError(f"{os.fspath(path)} cannot be opened ({error}).") from error
-    with file:
+    with readable(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from data_pipelines.annotations.problems import AnnotationError, place
+from data_pipelines.annotations.problems import AnnotationError, place, readable
 
 __all__ = ["read_json", "read_json_entries"]
 
@@ -38,9 +38,9 @@ def read_json_entries(
         (line where the entry begins, its key, its value); a list's keys are ``0``, ``1``, ….
 
     Raises:
-        AnnotationError: It is not such a file, or breaks off.
+        AnnotationError: It is not such a file, breaks off, or cannot be read.
     """
-    with path.open("rb") as file:
+    with readable(path), path.open("rb") as file:
         text = _Text(path, file, chunk)
         if text.peek() != container:
             raise text.error({"[": "a list, [ … ]", "{": "an object, { … }"}[container])

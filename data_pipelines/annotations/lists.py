@@ -18,7 +18,7 @@ from data_pipelines.annotations.problems import AnnotationError, Problems, some
 from data_pipelines.annotations.request import Request
 from data_pipelines.annotations.rows import Row, Rows, assemble
 from data_pipelines.annotations.splits import held_out, split_in
-from data_pipelines.annotations.video_folder import VideoFolder, is_video
+from data_pipelines.annotations.video_folder import VideoFolder, absolute, is_video
 
 __all__ = ["EXPECTED", "list_videos"]
 
@@ -123,7 +123,7 @@ def _locate(file: str, folder: VideoFolder) -> tuple[str | None, str | None]:
         return file, folder.path(file)
     whole = file.startswith("/") or "://" in file or re.match(r"[A-Za-z]:/", file)
     if whole or file.startswith("../") or not is_video(file):
-        path = epath.Path(file if whole else folder.path(file))
+        path = absolute(epath.Path(file if whole else folder.path(file)))
         if path.exists() and not path.is_dir():
             return None, os.fspath(path)
     return None, None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from data_pipelines.errors import DataError
 
-__all__ = ["SHOWN", "AnnotationError", "Problems", "place", "some"]
+__all__ = ["SHOWN", "AnnotationError", "Problems", "place", "readable", "some"]
 
 SHOWN = 10  # bad rows that one message holds; a wrong file has them by the thousand
 
@@ -48,6 +50,26 @@ class Problems:
             rest = [f"and {more} more."] if more else []
             head = f"{self._count} rows of the annotations are bad; mend them or leave them out:"
             raise AnnotationError("\n".join([head, *self._shown, *rest]))
+
+
+@contextlib.contextmanager
+def readable(path: str | os.PathLike) -> Iterator[None]:
+    """Tells of annotations that the operating system refuses to read; a context manager.
+
+    Args:
+        path: A file or a folder, which is read in the body.
+
+    Raises:
+        AnnotationError: It cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        cure = "mend its permissions" if denied else "name a file that can be"
+        raise AnnotationError(
+            f"{os.fspath(path)} cannot be read ({error.strerror or error}); {cure}."
+        ) from error
 
 
 def place(path: str | os.PathLike, line: int) -> str:

@@ -148,8 +148,7 @@ def assemble(
     notes = list(notes)
     if repeated:
         notes.append(f"{repeated} rows repeat others word for word; each video is taken once.")
-    if folder.others:
-        notes.append(f"{folder.others} files among the videos are none by their suffix.")
+    notes += folder.notes()
     return Listing(
         name=name,
         class_names=tuple(class_names),

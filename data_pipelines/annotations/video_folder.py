@@ -10,7 +10,7 @@ from etils import epath
 
 from data_pipelines.annotations.problems import AnnotationError
 
-__all__ = ["VIDEO_SUFFIXES", "VideoFolder", "is_video", "stem_of"]
+__all__ = ["VIDEO_SUFFIXES", "VideoFolder", "absolute", "is_video", "stem_of"]
 
 # In the order in which one of several files of the same name is taken.
 VIDEO_SUFFIXES = (
@@ -19,17 +19,25 @@ VIDEO_SUFFIXES = (
 )  # fmt: skip
 _RANK = {suffix: rank for rank, suffix in enumerate(VIDEO_SUFFIXES)}
 
+_SHOWN = 5  # suffixes that are named where there are many
+
+# By these a folder is known that holds a data set, finished or not.
+_BUILDING = ".building"  # data_pipelines.shards.BUILDING, which imports TFDS
+_INFO = "dataset_info.json"
+_SHARD = ".array_record-"
+
 
 class VideoFolder:
     """All video files under a folder, whose names are read once and no file of which is opened.
 
-    Whatever begins with a dot is passed over. Folders behind symbolic links come after all others
-    and are entered unless they have been, so that a loop of links ends and a file has one name.
+    Whatever begins with a dot is passed over, and so are data sets, as `vidtx data build` may be
+    told to build into this very folder. Folders behind symbolic links come after all others and are
+    entered unless they have been, so that a loop of links ends and a file has one name.
 
     Attributes:
-        root: The folder.
+        root: The folder, absolute.
         files: Video files, relative to the root with ``/`` between names, sorted.
-        folders: All folders below the root, likewise.
+        folders: All folders below the root, likewise, but for those that hold data sets alone.
         others: Number of files that are no videos by their suffix.
 
     Raises:
@@ -37,18 +45,21 @@ class VideoFolder:
     """
 
     def __init__(self, root: epath.Path):
-        self.root = root
+        self.root = absolute(root)
         if not root.is_dir():
             what = "is a file, not a folder" if root.exists() else "does not exist"
             raise AnnotationError(
                 f"the folder of videos {os.fspath(root)} {what}; --videos must name the folder "
                 "below which the video files lie."
             )
-        files, folders, others = [], [], 0
+        files, folders, built = [], [], set()
+        suffixes = collections.Counter()
         try:
-            for folder, names in _walk(os.fspath(root)):
-                if folder:
-                    folders.append(folder)
+            for folder, inside, names in _walk(os.fspath(self.root)):
+                if folder and (not built.isdisjoint(_upwards(folder)) or _is_built(inside, names)):
+                    built.add(folder)
+                    continue
+                folders.append(folder)
                 prefix = f"{folder}/" if folder else ""
                 for name in names:
                     if name.startswith("."):
@@ -56,15 +67,20 @@ class VideoFolder:
                     if is_video(name):
                         files.append(prefix + name)
                     else:
-                        others += 1
+                        suffixes[_suffix(name)] += 1
         except OSError as error:
             raise AnnotationError(
                 f"the folder of videos {os.fspath(root)} cannot be read ({error}); mend its "
                 "permissions, or name another."
             ) from error
         self.files = sorted(files)
-        self.folders = sorted(folders)
-        self.others = others
+        # Above a data set lie the folder of its versions and that of all data sets.
+        beside = {above for folder in built for above in _upwards(folder)}
+        if beside:
+            beside -= {above for file in files for above in _upwards(file)}
+        self.folders = sorted(folder for folder in folders if folder and folder not in beside)
+        self.others = suffixes.total()
+        self._suffixes = suffixes
         self._by_stem: dict[bool, dict[str, str | list[str]]] = {}
         self._names = frozenset(self.files)
 
@@ -74,6 +90,18 @@ class VideoFolder:
     def path(self, relative: str) -> str:
         """Returns the whole path of a file given relative to the root."""
         return f"{os.fspath(self.root).rstrip('/')}/{relative}"
+
+    def notes(self) -> list[str]:
+        """Returns what a person should know of files that are passed over, a sentence each."""
+        if not self.others:
+            return []
+        count = "1 file" if self.others == 1 else f"{self.others} files"
+        verb = "is none by its suffix" if self.others == 1 else "are none by their suffix"
+        ranked = sorted(self._suffixes, key=lambda suffix: (-self._suffixes[suffix], suffix))
+        named = [suffix for suffix in ranked if suffix]
+        more = " and others" if len(named) > _SHOWN else ""
+        which = f": {', '.join(named[:_SHOWN])}{more}" if named else ""
+        return [f"{count} among the videos {verb}{which}."]
 
     def find(self, stem: str, prefer: Sequence[str] = (), fold_case: bool = False) -> str | None:
         """Returns the video file of this name, wherever it lies.
@@ -116,6 +144,12 @@ class VideoFolder:
         return self._by_stem[fold_case]
 
 
+def absolute(path: epath.Path) -> epath.Path:
+    """Returns a path that means the same wherever a process works; one in a bucket as it is."""
+    text = os.fspath(path)
+    return path if "://" in text else epath.Path(os.path.abspath(text))
+
+
 def is_video(name: str) -> bool:
     """Tells whether a file is a video, by its suffix."""
     return _suffix(name) in _RANK
@@ -135,8 +169,19 @@ def _suffix(name: str) -> str:
     return name[dot:].lower() if dot > 0 and "/" not in name[dot:] else ""
 
 
-def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields (folder relative to the root, names of its files) of each folder."""
+def _upwards(path: str) -> Iterator[str]:
+    """Yields the folders above a relative path, the root left out."""
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _is_built(folders: Sequence[str], names: Sequence[str]) -> bool:
+    """Tells whether a folder that holds these is that of a data set, or of an unfinished one."""
+    return _INFO in names or _BUILDING in folders or any(_SHARD in name for name in names)
+
+
+def _walk(root: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields (folder relative to the root, names of its folders, of its files) of each folder."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -145,12 +190,13 @@ def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
         # A bucket has no links. Its walk may leave out the scheme, and may not heed which folders
         # are to be entered.
         base = root.partition("://")[2].strip("/")
-        for folder, _, names in epath.Path(root).walk(on_error=refuse):
+        for folder, folders, names in epath.Path(root).walk(on_error=refuse):
             whole = os.fspath(folder).rpartition("://")[2].strip("/")
             relative = whole[len(base) :].strip("/")
             parts = relative.split("/") if relative else []
             if _entered(parts) == sorted(parts):
-                yield relative, names
+                # Some end a folder's name with a slash.
+                yield relative, [name.strip("/") for name in folders], names
         return
     seen = set()
     starts = collections.deque([""])
@@ -162,6 +208,7 @@ def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
                 folders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
+            inside = list(folders)
             folders[:] = _entered(folders)
             relative = os.path.relpath(folder, root).replace(os.sep, "/")
             relative = "" if relative == "." else relative
@@ -169,7 +216,7 @@ def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
             # os.walk lists links to folders among the folders and does not enter them.
             links = (name for name in folders if os.path.islink(os.path.join(folder, name)))
             starts.extend(prefix + name for name in links)
-            yield relative, names
+            yield relative, inside, names
 
 
 def _entered(folders: list[str]) -> list[str]:

@@ -15,13 +15,15 @@ import os
 from collections.abc import Callable, Sequence
 
 from data_pipelines.annotations.entries import Listing
+from data_pipelines.build import files
+from data_pipelines.build.jobs import Dropped, ShardResult, finished, shard_jobs
 from data_pipelines.build.manifest import Manifest, SplitManifest, read_manifest
 from data_pipelines.build.pool import STALL_SECONDS, run_jobs
 from data_pipelines.build.prepare import prepared
 from data_pipelines.build.progress import Progress
 from data_pipelines.build.publish import is_published, publish
 from data_pipelines.build.settings import Settings
-from data_pipelines.build.shard import Dropped, ShardResult, finished, shard_jobs
+from data_pipelines.shards import BUILDING
 
 __all__ = [
     "Dropped",
@@ -59,7 +61,7 @@ def build(
         shards: Shards of each split; None for a number that suits the number of videos.
         workers: Processes; None for as many as this process may use processors.
         max_bad: Highest share of a split's listed videos that may be missing or unusable.
-        restart: Delete what another unfinished build has left in the folder, and begin anew.
+        restart: Delete what an unfinished build has left in the folder, and begin anew.
         stall_seconds: Seconds without progress after which a video is given up.
         beam: Options of Apache Beam, whose runner then builds the shards instead of processes of
             this machine; None for these.
@@ -68,12 +70,15 @@ def build(
             shards stay.
 
     Returns:
-        What is built; at once, if the very same data set was built before.
+        What is built; at once and without ``built_now``, if the very same data set was built
+        before, wherever its videos lay.
 
     Raises:
         ValueError: Impossible arguments or a listing that cannot be built.
-        BuildConflictError: Another data set or build is in the folder.
-        TooManyBadError: Too many videos are bad; nothing is published, finished shards stay.
+        BuildConflictError: Another data set or build is in the folder, or with ``restart`` this
+            very one, finished.
+        TooManyBadError: Too many videos are bad: at once, where too many have no file; else nothing
+            is published, and finished shards stay.
         BuildFailedError: It cannot go on, for a reason that is in none of the videos.
     """
     if not 0 <= max_bad <= 1:
@@ -81,7 +86,7 @@ def build(
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
     if workers < 1:
         raise ValueError(f"{workers=} must be at least 1.")
-    options = {"version": version, "shards": shards, "restart": restart}
+    options = {"version": version, "shards": shards, "restart": restart, "max_bad": max_bad}
     with prepared(listing, out, settings, between=between, **options) as (plan, folder):
         if is_published(folder):
             return read_manifest(folder)
@@ -93,14 +98,18 @@ def build(
             from data_pipelines.build.beam import run_jobs_with_beam
 
             run, options = run_jobs_with_beam, {"options": beam}
-        run(
-            [job for job, result in zip(jobs, results, strict=True) if result is None],
-            resumed=[result for result in results if result is not None],
-            total=sum(plan.videos.values()),
-            report=report,
-            between=between,
-            **options,
-        )
+        try:
+            run(
+                [job for job, result in zip(jobs, results, strict=True) if result is None],
+                resumed=[result for result in results if result is not None],
+                total=sum(plan.videos.values()),
+                report=report,
+                between=between,
+                **options,
+            )
+        finally:
+            if beam is None:  # whose workers may still be at it; others were ended
+                files.remove_leftovers(folder / BUILDING)
         return publish(plan, folder, max_bad)
 
 

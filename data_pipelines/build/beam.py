@@ -22,10 +22,10 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
+from data_pipelines.build.jobs import ShardJob, ShardResult, finished, note_name
 from data_pipelines.build.plan import read_plan
 from data_pipelines.build.pool import run_jobs
 from data_pipelines.build.progress import Progress
-from data_pipelines.build.shard import ShardJob, ShardResult, finished, note_name
 from data_pipelines.errors import BuildFailedError
 from data_pipelines.extras import require
 from data_pipelines.pool import cores
@@ -103,7 +103,7 @@ def build_shard(job: str) -> str:
     """Builds one shard in a process of its own; what the pipeline's workers call.
 
     Args:
-        job: A :class:`~data_pipelines.build.shard.ShardJob` as JSON.
+        job: A :class:`~data_pipelines.build.jobs.ShardJob` as JSON.
 
     Returns:
         Its split and number.

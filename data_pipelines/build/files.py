@@ -8,7 +8,16 @@ import uuid
 
 from etils import epath
 
-__all__ = ["DONE", "LEFTOVER", "is_local", "local_folder", "move", "stem", "write_whole"]
+__all__ = [
+    "DONE",
+    "LEFTOVER",
+    "is_local",
+    "local_folder",
+    "move",
+    "remove_leftovers",
+    "stem",
+    "write_whole",
+]
 
 # How names of what an interrupted process leaves behind begin.
 LEFTOVER = "tmp-"
@@ -30,6 +39,13 @@ def is_local(path: epath.Path) -> bool:
 def local_folder(path: epath.Path) -> str | None:
     """Returns a path for local files: itself if it is local, None for the system's default."""
     return os.fspath(path) if is_local(path) else None
+
+
+def remove_leftovers(folder: epath.Path) -> None:
+    """Deletes what interrupted processes have left in a folder that no process writes to."""
+    for path in folder.iterdir():
+        if path.name.startswith(LEFTOVER):
+            path.rmtree() if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def move(local: str | os.PathLike, target: epath.Path) -> None:

@@ -14,8 +14,8 @@ import av
 import numpy as np
 from etils import epath
 
+from data_pipelines.build.jobs import Dropped
 from data_pipelines.build.settings import Settings
-from data_pipelines.build.shard import Dropped
 from data_pipelines.encode import CANONICAL, encode_mp4
 from data_pipelines.errors import DatasetMissingError
 
@@ -67,6 +67,8 @@ class Manifest:
         name: Of the data set.
         version: Such as ``1.0.0``.
         folder: Where it is; not part of the file.
+        built_now: Whether the call that returned this has built it; False if it was found finished,
+            so that nobody has looked at its sources again. Not part of the file.
         fingerprint: As :func:`data_pipelines.records.describe` gives it.
         plan: Digest of what was to be built.
         splits: Split name to what became of it.
@@ -96,11 +98,12 @@ class Manifest:
     settings: Settings
     encoder: Mapping[str, str]
     versions: Mapping[str, str]
+    built_now: bool = dataclasses.field(default=False, compare=False)
 
     def to_json(self) -> str:
         """Returns the content of ``manifest.json``."""
         content = dataclasses.asdict(self)
-        del content["folder"]
+        del content["folder"], content["built_now"]
         return json.dumps(content, indent=1) + "\n"
 
 

@@ -14,15 +14,14 @@ import json
 import math
 import os
 import pathlib
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
-import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines.annotations.entries import Caption, Entry, Listing
 from data_pipelines.build import files
+from data_pipelines.build.checks import check_listing
 from data_pipelines.build.settings import Settings
 from data_pipelines.shards import BUILDING
 
@@ -56,8 +55,9 @@ class Plan:
         settings: How videos are stored.
         videos: Split name to number of listed videos; splits without any are left out.
         shards: Split name to number of shards.
-        digest: SHA-256 of all this but ``unlisted``, and of every listed video's name, path and
-            class.
+        digest: SHA-256 of all this but ``unlisted``, and of every listed video's name and class,
+            and whether it has a file.
+        places: SHA-256 of where the files lie, which says nothing of what is built.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Plan:
     videos: dict[str, int]
     shards: dict[str, int]
     digest: str
+    places: str = ""
 
     def slice(self, split: str, number: int) -> tuple[int, int]:
         """Returns (first, beyond the last) of the videos of a shard within their split."""
@@ -96,7 +97,7 @@ def make_plan(listing: Listing, settings: Settings, version: str, shards: int | 
             class, nothing listed at all, or an impossible number of shards.
     """
     splits = {name: entries for name, entries in sorted(listing.splits.items()) if entries}
-    _check(listing, splits, version, shards)
+    check_listing(listing, splits, version, shards)
     counts = {
         name: _number_of_shards(len(entries), settings, shards) for name, entries in splits.items()
     }
@@ -115,14 +116,17 @@ def make_plan(listing: Listing, settings: Settings, version: str, shards: int | 
         digest="",
     )
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(plan), sort_keys=True).encode())
+    places = hashlib.sha256()
     for name, entries in splits.items():
         for entry in _ordered(entries):
-            line = [name, entry.video_id, entry.path, entry.label]
+            places.update(f"{json.dumps(entry.path)}\n".encode())
+            line = [name, entry.video_id, entry.path is not None, entry.label]
             digest.update(json.dumps(line).encode())
     if listing.captions and not listing.annotations:  # else their files' digests stand for them
         for video_id, captions in listing.captions():
             digest.update(json.dumps([video_id, _rows(captions)]).encode())
-    return dataclasses.replace(plan, unlisted=len(listing.unlisted), digest=digest.hexdigest())
+    digests = {"digest": digest.hexdigest(), "places": places.hexdigest()}
+    return dataclasses.replace(plan, unlisted=len(listing.unlisted), **digests)
 
 
 def write_plan(
@@ -170,11 +174,26 @@ def write_plan(
 
 
 def _write_jobs(building: epath.Path, stem: str, text: str) -> None:
-    """Writes a file of jobs, unless it is there, and takes back that its shard is finished."""
+    """Writes a file of jobs, unless it is there, and takes back that its shard is finished.
+
+    It stays finished where only the folder of the videos has another name than it had.
+    """
     path = building / f"{stem}.jsonl"
-    if not path.exists() or path.read_text() != text:
+    before = path.read_text() if path.exists() else None
+    if before == text:
+        return
+    if before is None or _without_places(before) != _without_places(text):
         (building / f"{stem}{files.DONE}").unlink(missing_ok=True)
-        files.write_whole(path, text, flush=False)  # there may be many; done for all at once
+    files.write_whole(path, text, flush=False)  # there may be many; done for all at once
+
+
+def _without_places(text: str) -> list[dict] | None:
+    """Returns jobs with whether there is a file instead of where it lies; None for damaged ones."""
+    try:
+        jobs = [json.loads(line) for line in text.splitlines()]
+        return [{**job, "path": job["path"] is not None} for job in jobs]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def read_plan(folder: epath.Path) -> Plan | None:
@@ -186,46 +205,6 @@ def read_plan(folder: epath.Path) -> Plan | None:
     content["class_names"] = tuple(content["class_names"])
     content["settings"] = Settings(**content["settings"])
     return Plan(**content)
-
-
-def _check(
-    listing: Listing, splits: Mapping[str, Sequence[Entry]], version: str, shards: int | None
-) -> None:
-    """Raises ValueError about what cannot be built."""
-    for name in (listing.name, *splits):
-        if not re.fullmatch(r"[A-Za-z]\w*", name):
-            raise ValueError(
-                f"{name!r} cannot be the name of a data set or split: it must be letters, digits "
-                "and underscores, beginning with a letter."
-            )
-    if not tfds.core.Version.is_valid(version):
-        raise ValueError(f"{version=} must be three numbers, such as 1.0.0.")
-    if shards is not None and shards < 1:
-        raise ValueError(f"{shards=} must be at least 1, or None.")
-    if not splits:
-        raise ValueError(f"{listing.name} lists no videos at all; look at its annotations.")
-    if not listing.class_names:
-        raise ValueError(f"{listing.name} has no classes; a data set needs at least one.")
-    seen = {}
-    for split, entries in splits.items():
-        for entry in entries:
-            if entry.video_id in seen:
-                raise ValueError(
-                    f"video {entry.video_id!r} is listed in split {seen[entry.video_id]!r} and "
-                    f"again in {split!r}; list it once, as names are unique in a data set."
-                )
-            seen[entry.video_id] = split
-            try:
-                entry.video_id.encode()
-            except UnicodeEncodeError as error:
-                raise ValueError(
-                    f"video {entry.video_id!r} has a name that is no text; rename its file."
-                ) from error
-            if not -1 <= entry.label < len(listing.class_names):
-                raise ValueError(
-                    f"video {entry.video_id!r} has label {entry.label}, and there are "
-                    f"{len(listing.class_names)} classes; -1 is for one that is not known."
-                )
 
 
 def _ordered(entries: Sequence[Entry]) -> list[Entry]:

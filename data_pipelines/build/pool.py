@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 import data_pipelines
+from data_pipelines.build.jobs import ShardJob, ShardResult
 from data_pipelines.build.progress import Progress
-from data_pipelines.build.shard import ShardJob, ShardResult
 from data_pipelines.errors import BuildFailedError, DecoderCrashedError, TimedOutError
 
 __all__ = ["STALL_SECONDS", "run_jobs"]

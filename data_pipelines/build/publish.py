@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import os
 import pathlib
 import tempfile
@@ -14,11 +13,12 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines.build import files, manifest
+from data_pipelines.build.checks import check_bad
+from data_pipelines.build.jobs import Dropped, finished, shard_jobs, shard_name
 from data_pipelines.build.manifest import Manifest, SplitManifest
 from data_pipelines.build.plan import Plan
-from data_pipelines.build.shard import Dropped, finished, shard_jobs, shard_name
-from data_pipelines.digests import CONTENT_DIGESTS, fingerprint, split_digest
-from data_pipelines.errors import BuildFailedError, MissingFileError, TooManyBadError
+from data_pipelines.digests import BUILT_SETTINGS, CONTENT_DIGESTS, fingerprint, split_digest
+from data_pipelines.errors import BuildFailedError, MissingFileError
 from data_pipelines.schema import features, types_of
 from data_pipelines.shards import BUILDING
 
@@ -26,8 +26,6 @@ __all__ = ["DROPPED", "is_published", "publish"]
 
 # The file in the folder of an unfinished build that lists what was dropped.
 DROPPED = "dropped.json"
-
-_SHOWN = 10  # dropped files that an error message names
 
 # What makes a folder a data set of TFDS; must appear last.
 _LAST = "dataset_info.json"
@@ -61,7 +59,7 @@ def publish(plan: Plan, folder: epath.Path, max_bad: float) -> Manifest:
     """
     splits = _collect(plan, folder)
     counted = {name: _count(plan, name, split) for name, split in splits.items()}
-    _check_bad(counted, folder, max_bad)
+    check_bad(counted, folder / BUILDING / DROPPED, max_bad)
     declared = features(
         plan.class_names,
         storage="jpeg" if plan.settings.storage == "jpeg" else "video",
@@ -78,7 +76,7 @@ def publish(plan: Plan, folder: epath.Path, max_bad: float) -> Manifest:
             plan.version,
             plan.class_names,
             types_of(declared),
-            [(name, length) for name in sorted(splits) for length in splits[name].lengths],
+            [(name, sum(splits[name].lengths)) for name in sorted(splits)],
             contents,
         ),
         plan=plan.digest,
@@ -92,6 +90,7 @@ def publish(plan: Plan, folder: epath.Path, max_bad: float) -> Manifest:
         settings=plan.settings,
         encoder=manifest.encoder_of(plan.settings),
         versions=manifest.pixel_versions(),
+        built_now=True,
     )
     with tempfile.TemporaryDirectory(
         prefix=files.LEFTOVER, dir=files.local_folder(folder / BUILDING)
@@ -142,48 +141,6 @@ def _count(plan: Plan, name: str, split: _Split) -> SplitManifest:
     )
 
 
-def _check_bad(splits: dict[str, SplitManifest], folder: epath.Path, max_bad: float) -> None:
-    """Raises TooManyBadError where more of a split is bad than may be."""
-    worst = [
-        name
-        for name, split in splits.items()
-        if split.bad > max_bad * split.listed or not split.stored
-    ]
-    if not worst:
-        return
-    note = folder / BUILDING / DROPPED
-    dropped = {
-        name: [dataclasses.asdict(one) for one in split.files] for name, split in splits.items()
-    }
-    files.write_whole(note, json.dumps(dropped, indent=1))
-    lines = []
-    for name in worst:
-        split = splits[name]
-        kinds = ", ".join(f"{count} {kind}" for kind, count in split.dropped.items())
-        lines.append(f"split {name!r}: {split.bad} of {split.listed} listed videos ({kinds})")
-        lines += [
-            f"  {one.kind}: {one.path or one.video_id}: {one.message}"
-            for one in split.files[:_SHOWN]
-        ]
-        if len(split.files) > _SHOWN:
-            lines.append(f"  … and {len(split.files) - _SHOWN} more")
-    share = max(splits[name].bad / splits[name].listed for name in worst)
-    if share < 1:
-        enough = min(1, int(share * 1000 + 1) / 1000)  # rounded up
-        cure = (
-            f"accept them with --max_bad={enough:g}, which publishes what is built; or find the "
-            "missing ones and give the same command again; or mend the others and build anew with "
-            "--restart"
-        )
-    else:
-        cure = "not one video of a split can be stored: check --videos, then build with --restart"
-    raise TooManyBadError(
-        f"more videos are missing or unusable than {max_bad=:g} allows, so nothing is published:\n"
-        + "\n".join(lines)
-        + f"\nAll of them are listed in {note}. Next, {cure}."
-    )
-
-
 def _write_metadata(
     plan: Plan,
     made: Manifest,
@@ -214,7 +171,7 @@ def _write_metadata(
     notes = {
         CONTENT_DIGESTS: {name: split.content_sha256 for name, split in made.splits.items()},
         "mirrorable": plan.mirrorable,
-        "settings": dataclasses.asdict(plan.settings),
+        BUILT_SETTINGS: dataclasses.asdict(plan.settings),
         "counts": {name: _counts(split) for name, split in made.splits.items()},
         "dropped": {name: split.dropped for name, split in made.splits.items()},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,14 @@ from etils import epath
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from data_pipelines.build import files
+from data_pipelines.build.jobs import (
+    Dropped,
+    ShardJob,
+    ShardResult,
+    finished,
+    note_name,
+    shard_name,
+)
 from data_pipelines.build.plan import Plan, read_plan
 from data_pipelines.build.source import VideoFile, local_copy
 from data_pipelines.build.transcode import StoredVideo, store
@@ -23,115 +32,11 @@ from data_pipelines.errors import BuildFailedError, MissingFileError, VideoError
 from data_pipelines.schema import features
 from data_pipelines.shards import BUILDING
 
-__all__ = [
-    "Dropped",
-    "ShardJob",
-    "ShardResult",
-    "finished",
-    "note_name",
-    "shard_jobs",
-    "shard_name",
-    "write_shard",
-]
+__all__ = ["write_shard"]
 
 # Records of one video are held back until all of it is known to be sound, these many bytes of them
 # in memory.
 _HELD_BYTES = 64 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class ShardJob:
-    """One shard to be built.
-
-    Attributes:
-        folder: The data set's, ``OUT/NAME/VERSION``, with a plan in it.
-        split: The shard's.
-        number: Of the shard within its split.
-        videos: Number of videos that are listed for it.
-        skip: Videos that must not be touched, as they stop whoever tries: number of the video
-            within the shard to (kind, message).
-    """
-
-    folder: str
-    split: str
-    number: int
-    videos: int
-    skip: Mapping[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Dropped:
-    """A listed video that is not stored.
-
-    Attributes:
-        video_id: Its name.
-        path: Its file, or None where there is none.
-        kind: As of :class:`~data_pipelines.errors.VideoError`.
-        message: What is wrong with it.
-    """
-
-    video_id: str
-    path: str | None
-    kind: str
-    message: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ShardResult:
-    """What a finished shard holds.
-
-    Attributes:
-        split: Its split.
-        number: Of the shard within the split.
-        videos: Number of videos that were listed for it.
-        num_bytes: Bytes of its records.
-        file_bytes: Size of its file.
-        sha256: Of its file.
-        digests: Of the content of each record, in order.
-        dropped: Listed videos that are not in it.
-    """
-
-    split: str
-    number: int
-    videos: int
-    num_bytes: int
-    file_bytes: int
-    sha256: str
-    digests: tuple[str, ...]
-    dropped: tuple[Dropped, ...]
-
-
-def shard_jobs(plan: Plan, folder: epath.Path, split: str | None = None) -> list[ShardJob]:
-    """Returns the jobs of all shards of a plan, or of one split of it, in order."""
-    jobs = []
-    for name in plan.shards if split is None else [split]:
-        for number in range(plan.shards[name]):
-            start, stop = plan.slice(name, number)
-            jobs.append(ShardJob(os.fspath(folder), name, number, stop - start))
-    return jobs
-
-
-def shard_name(plan: Plan, split: str, number: int) -> str:
-    """Returns the name of a shard's file, which is TFDS's."""
-    return f"{plan.name}-{split}.array_record-{number:05d}-of-{plan.shards[split]:05d}"
-
-
-def note_name(job: ShardJob) -> str:
-    """Returns the name of the file in ``.building`` that appears when a shard is finished."""
-    return f"{files.stem(job.split, job.number)}{files.DONE}"
-
-
-def finished(plan: Plan, job: ShardJob) -> ShardResult | None:
-    """Returns what a shard holds if it was built before, and its file is there whole."""
-    folder = epath.Path(job.folder)
-    note, shard = _note(folder, job), folder / shard_name(plan, job.split, job.number)
-    if not note.exists() or not shard.exists():
-        return None
-    content = json.loads(note.read_text())
-    content["digests"] = tuple(content["digests"])
-    content["dropped"] = tuple(Dropped(**dropped) for dropped in content["dropped"])
-    result = ShardResult(**content)
-    return result if shard.stat().length == result.file_bytes else None
 
 
 def write_shard(
@@ -155,8 +60,8 @@ def write_shard(
         What the shard holds.
 
     Raises:
-        BuildFailedError: There is no plan.
-        OSError: The shard cannot be written.
+        BuildFailedError: There is no plan, or the shard cannot be written.
+        OSError: Something else cannot be written or read, other than a video.
     """
     folder = epath.Path(job.folder)
     plan = read_plan(folder)
@@ -184,28 +89,26 @@ def write_shard(
         prefix=files.LEFTOVER, dir=files.local_folder(building)
     ) as place:
         local = pathlib.Path(place, "shard")
-        writer = array_record_module.ArrayRecordWriter(os.fspath(local), "group_size:1")
-        try:
-            lines = (building / f"{files.stem(job.split, job.number)}.jsonl").read_text()
-            for number, line in enumerate(lines.splitlines()):
-                entry = json.loads(line)
-                begin(number, num_bytes, len(dropped))
-                try:
-                    if number in job.skip:
-                        raise _SkippedError(*job.skip[number])
-                    with tempfile.SpooledTemporaryFile(_HELD_BYTES) as held:
-                        written = _write_video(plan, encode, entry, held, alive)
-                        held.seek(0)
-                        for length, digest in written:
-                            writer.write(held.read(length))
-                            digests.append(digest)
-                            num_bytes += length
-                except VideoError as error:
-                    video = entry["video_id"], entry["path"]
-                    dropped.append(Dropped(*video, error.kind, str(error)))
-            begin(job.videos, num_bytes, len(dropped))
-        finally:
-            writer.close()
+        writer = _Writer(local)
+        lines = (building / f"{files.stem(job.split, job.number)}.jsonl").read_text()
+        for number, line in enumerate(lines.splitlines()):
+            entry = json.loads(line)
+            begin(number, num_bytes, len(dropped))
+            try:
+                if number in job.skip:
+                    raise _SkippedError(*job.skip[number])
+                with tempfile.SpooledTemporaryFile(_HELD_BYTES) as held:
+                    written = _write_video(plan, encode, entry, held, alive)
+                    held.seek(0)
+                    for length, digest in written:
+                        writer.write(held.read(length))
+                        digests.append(digest)
+                        num_bytes += length
+            except VideoError as error:
+                video = entry["video_id"], entry["path"]
+                dropped.append(Dropped(*video, error.kind, str(error)))
+        begin(job.videos, num_bytes, len(dropped))
+        writer.close()
         result = ShardResult(
             split=job.split,
             number=job.number,
@@ -217,8 +120,34 @@ def write_shard(
             dropped=tuple(dropped),
         )
         files.move(local, folder / shard_name(plan, job.split, job.number))
-    files.write_whole(_note(folder, job), json.dumps(dataclasses.asdict(result)))
+    files.write_whole(building / note_name(job), json.dumps(dataclasses.asdict(result)))
     return result
+
+
+class _Writer:
+    """Writes records to a file of ``array_record``, whose only error is RuntimeError."""
+
+    def __init__(self, path: pathlib.Path):
+        with self._told():
+            self._writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
+
+    def write(self, record: bytes) -> None:
+        with self._told():
+            self._writer.write(record)
+
+    def close(self) -> None:
+        with self._told():
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise BuildFailedError(
+                f"its records cannot be written ({str(error).splitlines()[0]}), as where the disk "
+                "is full or a quota is used up"
+            ) from error
 
 
 class _SkippedError(VideoError):
@@ -227,10 +156,6 @@ class _SkippedError(VideoError):
     def __init__(self, kind: str, message: str):
         super().__init__(message)
         self.kind = kind
-
-
-def _note(folder: epath.Path, job: ShardJob) -> epath.Path:
-    return folder / BUILDING / note_name(job)
 
 
 def _write_video(

@@ -23,12 +23,13 @@ from etils import epath
 
 from data_pipelines.bitstream import OneFrameEach
 from data_pipelines.build.files import is_local
+from data_pipelines.build.guarded import GuardedFile, unreadable
 from data_pipelines.build.matroska import promised_bytes
+from data_pipelines.build.ogg import missing_end
 from data_pipelines.errors import (
     MissingFileError,
     TooLargeError,
     UndecodableError,
-    UnreadableError,
 )
 from data_pipelines.packets import (
     BROKEN,
@@ -92,7 +93,7 @@ class VideoFile:
 
         Raises:
             MissingFileError: There is none.
-            UnreadableError: It may not be read.
+            UnreadableError: It may not be read, or reading it fails on the way.
         """
         if isinstance(self._source, bytes):
             yield io.BytesIO(self._source)
@@ -105,12 +106,15 @@ class VideoFile:
                 "longer."
             ) from error
         except OSError as error:
-            raise UnreadableError(
-                f"{os.fspath(self._source)} cannot be read ({error.strerror or error}); mend its "
-                "permissions or the disk."
-            ) from error
+            raise unreadable(os.fspath(self._source), error) from error
         with file:
-            yield file
+            guarded = GuardedFile(file, os.fspath(self._source))
+            try:
+                yield guarded
+            except Exception:
+                guarded.check()  # the cause of whatever else was raised
+                raise
+            guarded.check()
 
     def sha256(self) -> str:
         """Returns the SHA-256 of the file's bytes, hexadecimal."""
@@ -249,6 +253,13 @@ def _check_whole(file: BinaryIO, container, stream) -> None:
         promised = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
     elif "matroska" in formats:
         promised = promised_bytes(file)
+    elif "ogg" in formats:
+        lacking = missing_end(file, size)
+        if lacking:
+            raise UndecodableError(
+                f"{lacking}: the file is truncated or damaged. Fetch it again; if that is how it "
+                "was made, ffmpeg -i OLD -c copy NEW.ogv writes it whole."
+            )
     if promised > size:
         raise UndecodableError(
             f"the file has {size} bytes and refers to byte {promised}: it is truncated. Fetch it "

@@ -7,9 +7,13 @@ screen at that time; time 0 is when the source's first frame appears.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+
+from data_pipelines.errors import UndecodableError
 
 __all__ = ["Clock", "make_clock"]
 
@@ -22,6 +26,12 @@ _USUAL = Fraction(30)  # of a source that tells nothing at all
 # milliseconds for one, and cameras are a little late now and then.
 _JITTER = Fraction(1, 4)
 
+# The usual rate of a source of variable rate is a whole, broadcast or told one if it is so near.
+_NEAR = Fraction(1, 200)
+
+# So many copies of each frame of a source of variable rate, on average, may be stored.
+_MOST_COPIES = 20
+
 # A rate so little above the highest is the highest (30000/1001 where 29.97 was asked for).
 _SAME_RATE = Fraction(10001, 10000)
 
@@ -32,7 +42,8 @@ class Clock:
 
     Attributes:
         rate: Frames per second that are stored.
-        source_rate: Frames per second of the source; of a variable rate, the mean.
+        source_rate: Frames per second of the source; of a variable rate, that at which most
+            of its frames follow each other.
         times: Of a source of variable rate: seconds at which each frame appears, the first at 0.
         tolerance: Seconds to which ``times`` are rounded.
     """
@@ -54,7 +65,7 @@ class Clock:
             appears = number / self.source_rate
         elif number < len(self.times):
             appears = self.times[number]
-        else:  # how long the last frame stays is not told: as long as others do on average
+        else:  # how long the last frame stays is not told: as long as most others
             appears = self.times[-1] + 1 / self.source_rate
         return max(0, math.ceil((appears - self.tolerance) * self.rate))
 
@@ -76,7 +87,12 @@ def make_clock(
 
     Returns:
         The clock. A source of constant rate that is not above ``max_fps`` has every frame stored
-        exactly once, at exactly that rate.
+        exactly once, at exactly that rate. One of variable rate is stored at the rate at which most
+        of its frames follow each other, with copies of those that stay longer.
+
+    Raises:
+        UndecodableError: The timestamps jump so far that the result would be copies for the most
+            part.
     """
     told = [_bounded(rate) for rate in told if rate]
     if times is None or len(times) < 2:
@@ -89,9 +105,44 @@ def make_clock(
     for rate in (*told, _bounded(whole), _bounded(broadcast), _bounded(mean)):
         if all(abs(time * rate - number) < _JITTER for number, time in enumerate(seconds)):
             return Clock(_stored_rate(rate, max_fps), rate)
-    mean = _bounded(mean)
-    rate = _stored_rate(mean, max_fps)
-    return Clock(rate, mean, seconds, min(Fraction(time_base), _JITTER / rate))
+    usual = _usual_rate(times, time_base, told)
+    rate = _stored_rate(usual, max_fps)
+    clock = Clock(rate, usual, seconds, min(Fraction(time_base), _JITTER / rate))
+    _check_jumps(clock)
+    return clock
+
+
+def _usual_rate(times: Sequence[int], time_base: Fraction, told: Iterable[Fraction]) -> Fraction:
+    """Returns the rate at which most frames follow each other, whatever gaps there are.
+
+    Gaps would lower the mean, and frames be lost between two that the mean rate takes.
+    """
+    intervals = [later - earlier for earlier, later in itertools.pairwise(times)]
+    median = statistics.median_high(intervals)
+    # The mean of those about the median, as each is rounded to the container's time base.
+    usual = [interval for interval in intervals if abs(interval - median) < median / 2]
+    rate = len(usual) / (sum(usual) * Fraction(time_base))
+    near = [*told, Fraction(round(rate)), Fraction(round(rate * 1001 / 1000) * 1000, 1001)]
+    near = [one for one in near if abs(one / rate - 1) < _NEAR]
+    return _bounded(min(near, key=lambda one: abs(one / rate - 1), default=rate))
+
+
+def _check_jumps(clock: Clock) -> None:
+    """Raises UndecodableError where next to nothing but repeated frames would be stored."""
+    count = len(clock.times)
+    stored = clock.first(count)
+    if stored <= _MOST_COPIES * count + clock.rate:
+        return
+    gap, number = max(
+        (later - earlier, number)
+        for number, (earlier, later) in enumerate(itertools.pairwise(clock.times))
+    )
+    raise UndecodableError(
+        f"its {count} frames would be stored as {stored}, at {float(clock.rate):g} a second (at "
+        f"most {_MOST_COPIES} times as many, and a second more): the timestamps jump by "
+        f"{float(gap):g} seconds after frame {number}. Convert it with true timestamps, or give a "
+        "lower --max_fps."
+    )
 
 
 def _bounded(rate: Fraction) -> Fraction:

@@ -19,8 +19,9 @@ import traceback
 
 import av
 
-from data_pipelines.build.shard import ShardJob, write_shard
-from data_pipelines.errors import DataError
+from data_pipelines.build.jobs import ShardJob
+from data_pipelines.build.shard import write_shard
+from data_pipelines.errors import BuildFailedError, DataError
 
 # Signs of life are sent at most this often.
 _ALIVE_SECONDS = 0.5
@@ -59,7 +60,8 @@ def main() -> None:
             result = write_shard(ShardJob(**job), begin=begin, alive=alive)
         except Exception as error:
             trace = "" if isinstance(error, OSError | DataError) else traceback.format_exc()
-            say(failed=f"{type(error).__name__}: {error}", trace=trace)
+            kind = "" if isinstance(error, BuildFailedError) else f"{type(error).__name__}: "
+            say(failed=f"{kind}{error}", trace=trace)
         else:
             counts = {"videos": result.videos, "dropped": len(result.dropped)}
             say(done=True, num_bytes=result.num_bytes, **counts)

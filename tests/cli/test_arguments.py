@@ -1,8 +1,12 @@
 """What is wrong with a command line is told in one sentence, with exit code 2."""
 
+import errno
+import os
+
 import pytest
 
 from vidtx.cli import main
+from vidtx.errors import explain
 
 BUILD = "data build folder --videos=v --out=o"
 
@@ -30,6 +34,10 @@ BUILD = "data build folder --videos=v --out=o"
         (f"{BUILD} --jpeg_quality=80", "--jpeg_quality: --storage=canonical has no such choice"),
         (f"{BUILD} --storage=jpeg --jpeg_quality=101", "jpeg_quality is 101"),
         (f"{BUILD} --storage=as_is --short_side=64", "--short_side: --storage=as_is has no such"),
+        ("data build folder --videos= --out=o", "--videos: '' must be the path of a file or"),
+        ("data build folder --videos=v --out=", "--out: '' must be the path of a file or a folder"),
+        (f"{BUILD} --annotations=", "--annotations: '' must be the path"),
+        (f"{BUILD} --class_list=", "--class_list: '' must be the path"),
         (f"{BUILD} --fold=4", "fold is 4"),
         (f"{BUILD} --test_share=1", "test_share is 1.0"),
         (f"{BUILD} --min_videos=3", "min_videos=3 is no choice that folder has"),
@@ -50,6 +58,20 @@ def test_a_wrong_command_line_is_refused(tmp_path, monkeypatch, command, line, m
     assert message in told.err
     assert told.out == ""
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EACCES, "Mend the permissions there, or choose another place."),
+        (errno.EPERM, "Mend the permissions there, or choose another place."),
+        (errno.ENOSPC, "Free space, or choose another place."),
+    ],
+)
+def test_a_refusing_disk_has_a_cure_that_fits(number, cure):
+    known = explain(OSError(number, os.strerror(number), "place"))
+    assert known.exit_code == 7
+    assert str(known) == f"[Errno {number:d}] {os.strerror(number)}: 'place'. {cure}"
 
 
 def test_with_json_an_error_is_an_object(command):

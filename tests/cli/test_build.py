@@ -30,9 +30,44 @@ def test_a_folder_becomes_a_data_set(data_dir, videos, command, build_command):
     assert ["split", "listed", "found", "stored", "records", "size"] in lines
     assert any(line[:5] == ["validation", "3", "3", "3", "3"] for line in lines)
     fingerprint = describe("mine", data_dir).fingerprint
-    assert f"Built in {data_dir / 'mine' / '1.0.0'}, fingerprint {fingerprint}.\n" in told.out
+    before = f"{data_dir / 'mine' / '1.0.0'} was built before, fingerprint {fingerprint}; its"
+    assert f"\n{before} sources were not looked at again.\n" in told.out
+    assert "Built in" not in told.out
     assert f"  vidtx data audit {data_dir / 'mine' / '1.0.0'}\n" in told.out
     assert f"--config.data.data_dir={data_dir} --config.data.name=mine --workdir=" in told.out
+
+
+def test_the_folder_of_videos_may_hold_the_data_sets(tmp_path, monkeypatch, videos, command):
+    """With paths as people type them: relative, or below the home folder."""
+    shutil.copytree(videos / "train", tmp_path / "home" / "clips")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "home" / "clips")
+    line = ["data", "build", "folder", "--name=mine", "--storage=as_is", "--workers=1"]
+    told = command(*line, "--videos=.", "--out=data")
+    assert f"Built in {os.path.join('data', 'mine', '1.0.0')}, fingerprint" in told.out
+    told = command(*line, "--videos=~/clips", "--out=~/clips/data")
+    assert "was built before" in told.out
+    folder = tmp_path / "home" / "clips" / "data" / "mine" / "1.0.0"
+    for path in folder.glob("*"):
+        path.unlink()
+    (folder / ".building").mkdir()  # of a build that was stopped
+    assert "2 classes" in command(*line, "--videos=.", "--out=data", "--dry_run").out
+
+
+def test_names_of_any_bytes_can_be_printed_anywhere(tmp_path, videos):
+    shutil.copytree(videos / "train", tmp_path / "videos")
+    (tmp_path / "videos" / os.fsdecode(b"bad\xff.mp4")).touch()
+    line = ["folder", f"--videos={tmp_path / 'videos'}", "--out=o", "--name=mine", "--dry_run"]
+    for encoding, rule in (("utf-8:strict", "─"), ("ascii", r"\u2500")):
+        result = subprocess.run(
+            [sys.executable, "-m", "vidtx", "data", "build", *line],
+            env=environment() | {"PYTHONIOENCODING": encoding},
+            capture_output=True,
+        )
+        assert result.returncode == 0, result.stderr
+        out = result.stdout.decode("utf-8")
+        assert r"Video files that nothing lists: bad\udcff.mp4." in out
+        assert rule in out
 
 
 def test_with_json_the_manifest_alone_is_printed(data_dir, videos, command, build_command):
@@ -71,6 +106,8 @@ def test_missing_bad_and_unlisted_videos_are_told(tmp_path, monkeypatch, videos,
     assert "Listed, and no file found: " in told.out
     assert "-gone" in told.out
     assert "Video files that nothing lists: extra.mp4." in told.out
+    assert "1 missing_file" in told.err
+    told = command(*line, "--videos=-v", "--max_bad=0.3", code=5)
     assert "1 missing_file" in told.err
     assert "1 undecodable" in told.err
     assert not (tmp_path / "out" / "few" / "1.0.0" / "dataset_info.json").exists()

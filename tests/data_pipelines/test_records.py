@@ -84,10 +84,17 @@ def test_half_built_data_sets_are_damaged(own):
         own.open()
 
 
+def test_a_folder_of_videos_is_no_data_set_and_nobody_is_told_to_delete_it(tmp_path):
+    (tmp_path / "mine" / "jump").mkdir(parents=True)
+    with pytest.raises(errors.DatasetMissingError, match=r"data\.source=folder") as caught:
+        records.open_split("mine", "train", tmp_path)
+    assert "delete" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["features.json", "dataset_info.json"])
 def test_lost_or_garbled_metadata_is_damage(own, name):
     (own.folder / name).write_text("{")
-    with pytest.raises(errors.DatasetDamagedError, match=r"delete .*demo and build it again"):
+    with pytest.raises(errors.DatasetDamagedError, match=r"delete .*demo\. Build it"):
         own.open()
     (own.folder / name).unlink()
     with pytest.raises(errors.DatasetDamagedError):

@@ -33,7 +33,9 @@ def built(tmp_path_factory):
         *("data", "build", "ucf101", f"--videos={videos}", f"--annotations={lists}"),
         *(f"--out={folder / 'data'}", "--short_side=none", "--workers=1"),
     ]
-    assert cli.main(command) == 5  # 2 of 12 are more than one in a hundred
+    assert cli.main(command) == 5  # one of 12 is missing: nothing is begun
+    assert not (folder / "data").exists()
+    assert cli.main([*command, "--max_bad=0.1"]) == 5  # with the broken one, 2 of 12 are bad
     with pytest.raises(DatasetDamagedError, match="not built to its end"):
         describe("ucf101", folder / "data")
     assert cli.main([*command, "--max_bad=0.2"]) == 0

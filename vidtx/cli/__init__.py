@@ -9,6 +9,7 @@
 ``python -m vidtx.main``. Exit codes are those of `vidtx.errors`.
 """
 
+import io
 import json
 import os
 import sys
@@ -64,6 +65,10 @@ def _explain(error: BaseException) -> VidtxError | None:
 
 def program() -> NoReturn:
     """Runs the command line and ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may be of any bytes, and not every terminal knows every character.
+        if isinstance(stream, io.TextIOWrapper):  # and not None, or what someone has put there
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main()
         sys.stdout.flush()

@@ -87,8 +87,10 @@ def manifest_text(manifest: Manifest, out: str) -> str:
     if files:
         named = _some([one.path or one.video_id for one in files])
         lines.append(f"Left out, for the reasons in {folder / 'manifest.json'}: {named}.")
+    fingerprint = f"fingerprint {manifest.fingerprint}"
+    before = f"{folder} was built before, {fingerprint}; its sources were not looked at again."
     lines += [
-        f"Built in {folder}, fingerprint {manifest.fingerprint}.",
+        f"Built in {folder}, {fingerprint}." if manifest.built_now else before,
         "Next:",
         *(f"  {' '.join(map(shlex.quote, command))}" for command in next_commands(manifest, out)),
     ]

@@ -1,13 +1,14 @@
 """Reading the command line: the parser of ``vidtx``, and types of values that several share."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from vidtx import __version__
 from vidtx.errors import ConfigError
 
-__all__ = ["Parser", "number_or_none", "parse", "share", "whole_number"]
+__all__ = ["Parser", "number_or_none", "parse", "place", "share", "whole_number"]
 
 _CHANGE = ("--config.", "-config.")
 
@@ -59,6 +60,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise ConfigError(f"{changes[0]}: this command reads no config. See vidtx --help.")
     options.changes = changes
     return options
+
+
+def place(text: str) -> str:
+    """The type of an option that is a file or a folder, ``~`` being the home folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' must be the path of a file or a folder, such as data")
+    return os.path.expanduser(text)
 
 
 def whole_number(lowest: int) -> Callable[[str], int]:

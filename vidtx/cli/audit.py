@@ -9,7 +9,7 @@ import sys
 from data_pipelines.audit import Audit, audit
 from vidtx.cli._progress import Progress, megabytes
 from vidtx.cli._signals import StopSignal
-from vidtx.cli.arguments import whole_number
+from vidtx.cli.arguments import place, whole_number
 from vidtx.errors import DataQualityError
 
 __all__ = ["add_command"]
@@ -32,7 +32,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "audit", help="read, decode and compare everything in a data set", description=_DESCRIPTION
     )
-    parser.add_argument("folder", metavar="DIR", help="DATA_DIR/NAME or DATA_DIR/NAME/VERSION")
+    described = "DATA_DIR/NAME or DATA_DIR/NAME/VERSION"
+    parser.add_argument("folder", type=place, metavar="DIR", help=described)
     parser.add_argument(
         "--workers", type=whole_number(1), metavar="N", help="processes (default: one a core)"
     )

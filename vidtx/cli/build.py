@@ -17,7 +17,7 @@ from vidtx.cli import beam
 from vidtx.cli._listing import listing_dict, listing_text, manifest_text
 from vidtx.cli._progress import Progress, megabytes
 from vidtx.cli._signals import StopSignal
-from vidtx.cli.arguments import number_or_none, share, whole_number
+from vidtx.cli.arguments import number_or_none, place, share, whole_number
 from vidtx.errors import ConfigError
 
 __all__ = ["add_command"]
@@ -54,16 +54,23 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("kind", metavar="NAME", choices=tuple(DATASETS), help="see below")
     add = parser.add_argument_group("what is read and written").add_argument
-    add("--videos", required=True, metavar="DIR", help="folder below which the video files lie")
+    add(
+        "--videos",
+        required=True,
+        type=place,
+        metavar="DIR",
+        help="folder below which the video files lie",
+    )
     add(
         "--annotations",
         action="extend",
         nargs="+",
+        type=place,
         default=[],
         metavar="FILE_OR_DIR",
         help="the annotation files, or folders of them; may be given again",
     )
-    add("--out", required=True, metavar="DIR", help="folder of all data sets, data.data_dir")
+    add_out(add)
     add("--name", help="of the data set, where it is to be another")
     add("--version", default="1.0.0", metavar="X.Y.Z", help="of the data set (default: 1.0.0)")
     _add_choices(parser.add_argument_group("what is listed").add_argument)
@@ -79,9 +86,14 @@ def _indented(text: str) -> str:
 
 def _add_choices(add) -> None:
     add("--fold", type=whole_number(1), help="of ucf101, hmdb51: 1, 2 or 3 (default: 1)")
-    add("--class_list", metavar="FILE", help="class names, one a line, in label order")
+    add("--class_list", type=place, metavar="FILE", help="names, one a line, in label order")
     add("--min_videos", type=whole_number(1), metavar="N", help="of a task of howto100m")
     add("--test_share", type=share, metavar="SHARE", help="held out where nothing says (0.1)")
+
+
+def add_out(add) -> None:
+    described = "folder of all data sets, data.data_dir"
+    add("--out", required=True, type=place, metavar="DIR", help=described)
 
 
 def add_storage(add) -> None:

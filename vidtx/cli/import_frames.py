@@ -10,7 +10,7 @@ from vidtx.cli import build
 from vidtx.cli._listing import manifest_text
 from vidtx.cli._progress import Progress
 from vidtx.cli._signals import StopSignal
-from vidtx.cli.arguments import number_or_none, share, whole_number
+from vidtx.cli.arguments import number_or_none, place, share, whole_number
 from vidtx.errors import ConfigError
 
 __all__ = ["add_command"]
@@ -36,14 +36,15 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     add = parser.add_argument_group("what is read and written").add_argument
     add("dataset", metavar="NAME", help="as TFDS knows it: NAME, NAME/CONFIG, NAME:VERSION")
-    add("--out", required=True, metavar="DIR", help="folder of all data sets, data.data_dir")
+    build.add_out(add)
     add(
         "--fps",
         type=number_or_none(float),
         metavar="RATE",
         help="frames a second, which TFDS does not record",
     )
-    add("--tfds_dir", metavar="DIR", help="where TFDS keeps its data sets (default: TFDS's)")
+    described = "where TFDS keeps its data sets (default: TFDS's)"
+    add("--tfds_dir", type=place, metavar="DIR", help=described)
     add("--splits", metavar="A,B", help="splits to import (default: all)")
     add("--video_feature", metavar="KEY", help="the feature that is the video, if several could be")
     add("--label_feature", metavar="KEY", help="likewise the class; empty for none")

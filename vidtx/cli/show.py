@@ -2,7 +2,7 @@
 
 import argparse
 
-from vidtx.cli.arguments import whole_number
+from vidtx.cli.arguments import place, whole_number
 
 __all__ = ["add_command"]
 
@@ -23,9 +23,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "show", help="draw clips as a config cuts them", description=_DESCRIPTION
     )
     parser.add_argument("--config", required=True, help="path or name of a run's config")
-    parser.add_argument(
-        "--out", required=True, metavar="FILE", help="the picture, such as sheet.png"
-    )
+    described = "the picture, such as sheet.png"
+    parser.add_argument("--out", required=True, type=place, metavar="FILE", help=described)
     parser.add_argument(
         "--mode",
         choices=("train", "eval"),

@@ -1,5 +1,6 @@
 """What holds of every kind: names, absent files, wrong folders, and the same result everywhere."""
 
+import errno
 import os
 import pathlib
 import subprocess
@@ -13,6 +14,7 @@ from tensorflow_datasets.core import naming
 
 from data_pipelines import errors
 from data_pipelines.annotations import DATASETS, AnnotationError, Request, list_videos
+from data_pipelines.annotations.problems import readable
 
 ROWS = "label,youtube_id,time_start,time_end,split\n" + "".join(
     f"class {i % 7},video{i:06d},1,11,train\n" for i in range(50)
@@ -89,7 +91,8 @@ def test_videos_and_annotations_may_lie_in_a_bucket(monkeypatch):
     bucket = Bucket(skip_instance_cache=True)
     monkeypatch.setattr(backend.fsspec_backend, "_get_filesystem", lambda protocol: bucket)
     clips = ["run/a.mp4", "run/deep/b.mkv", "jump/c.mp4"]
-    for name in [*clips, "run/.x.mp4", ".cache/run/y.mp4", "notes.txt"]:
+    built = ["data/mine/1.0.0/dataset_info.json", "data/other/1.0.0/.building/plan.json"]
+    for name in [*clips, *built, "run/.x.mp4", ".cache/run/y.mp4", "notes.txt"]:
         bucket.pipe(f"gs://bucket/videos/{name}", b"")
     bucket.pipe("gs://bucket/train.csv", b"run/a.mp4 0\nabsent.mp4 1\n")
     videos = epath.Path("gs://bucket/videos")
@@ -99,6 +102,29 @@ def test_videos_and_annotations_may_lie_in_a_bucket(monkeypatch):
     listing = list_videos("list", Request(videos, (epath.Path("gs://bucket/train.csv"),)))
     paths = [entry.path for entry in listing.splits["train"]]
     assert paths == ["gs://bucket/videos/run/a.mp4", None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("diving48", "Diving48_vocab.json"),
+        ("kinetics400", "train.csv"),
+        ("list", "train.csv"),
+    ],
+)
+def test_annotations_that_cannot_be_read_are_told(tree, kind, file):
+    """A folder in the place of a file is one that not even root can read."""
+    (tree("annotations", []) / "found" / file).mkdir(parents=True)
+    others = {"Diving48_V2_train.json": "[]", "Diving48_V2_test.json": "[]"}
+    files = tree("annotations/found", others if kind == "diving48" else [])
+    message = refuse(kind, Request(tree("videos", ["a.mp4"]), (files,)))
+    assert message == f"{files / file} cannot be read (Is a directory); name a file that can be."
+
+
+def test_a_refused_permission_says_what_to_mend():
+    expected = r"^a\.json cannot be read \(Permission denied\); mend its permissions\.$"
+    with pytest.raises(AnnotationError, match=expected), readable("a.json"):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_a_folder_with_none_of_the_listed_videos_shows_both_sides(tree):

@@ -13,7 +13,8 @@ CLIPS = ["run/a.mp4", "run/deep/er/b.mkv", "jump/a.mp4", "jump/c.avi"]
 
 
 def test_a_folder_is_a_class(listed, brief):
-    extra = ["run/.hidden.mp4", ".cache/x/y.mp4", "__MACOSX/run/a.mp4", "run/a.txt", "stray.mp4"]
+    extra = ["run/.hidden.mp4", ".cache/x/y.mp4", "__MACOSX/run/a.mp4", "run/a.txt", "stray.mp4",
+             "run/b.gif", "run/c.GIF", "run/README"]  # fmt: skip
     listing = listed("folder", CLIPS + extra, None, name="mine", test_share=0.0)
     assert listing.name == "mine"
     assert listing.class_names == ("jump", "run")
@@ -21,7 +22,8 @@ def test_a_folder_is_a_class(listed, brief):
         "train": [(clip, clip, 0 if clip.startswith("jump") else 1) for clip in sorted(CLIPS)]
     }
     assert listing.unlisted == ["stray.mp4"]
-    assert any("1 files among the videos are none" in note for note in listing.notes)
+    note = "4 files among the videos are none by their suffix: .gif, .txt."
+    assert note in listing.notes
 
 
 def test_folders_of_splits_go_by_any_usual_name(listed, brief):
@@ -47,6 +49,7 @@ def test_held_out_videos_are_the_same_on_every_machine(listed, brief):
     ("clips", "expected"),
     [
         (["train/run/a.mp4", "jump/a.mp4"], "the splits 'train' beside 'jump'"),
+        (["train/a.mp4", "jump/a.mp4"], "If 'train' is a class, rename its folder, such as"),
         (["a.mp4", "b.mp4"], "holds 'a.mp4', 'b.mp4'; expected a folder for each class"),
         (["run/a.mp4", "jump/a.txt"], "folders without a video: 'jump'"),
         (["run/a.txt"], "holds no video, and 1 other files"),
@@ -67,6 +70,37 @@ def test_a_class_list_gives_the_order_and_allows_empty_classes(tree, listed, ref
     assert "names.txt:2: got 'run'" in refused("folder", CLIPS, None, class_list=names)
     names = tree("", {"names.txt": "run\n"}) / "names.txt"
     assert "has folders 'jump'" in refused("folder", CLIPS, None, class_list=names)
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        ["data/mine/1.0.0/dataset_info.json", "data/mine/1.0.0/manifest.json"],
+        ["data/mine/1.0.0/.building/lock"],
+        ["data/mine/1.0.0/mine-train.array_record-00000-of-00002"],
+    ],
+)
+def test_data_sets_below_are_passed_over(tree, listed, refused, built):
+    listing = listed("folder", [*CLIPS, *built], None, test_share=0.0)
+    assert listing.class_names == ("jump", "run")
+    assert listing.notes == ()
+    tree("videos", ["data/other/notes.txt", "empty/notes.txt"])
+    assert "folders without a video: 'empty'" in refused("folder", [], None)
+    listing = listed("list", [], {"train.csv": "run/a.mp4 0\n"})
+    assert len(listing.unlisted) == len(CLIPS) - 1
+
+
+def test_relative_folders_are_the_same_wherever_a_process_works(tree, tmp_path, monkeypatch):
+    tree("videos", ["run/a.mp4"])
+    tree("beyond", ["b.mp4"])
+    annotations = tree("lists", {"train.csv": f"{tmp_path}/videos/run/a.mp4 0\n../beyond/b.mp4 1"})
+    monkeypatch.chdir(tmp_path)
+    videos = epath.Path("videos")
+    (entry,) = list_videos("folder", Request(videos, test_share=0.0)).splits["train"]
+    assert entry.path == f"{tmp_path}/videos/run/a.mp4"
+    first, second = list_videos("list", Request(videos, (annotations,))).splits["train"]
+    assert (first.video_id, first.path) == ("run/a.mp4", f"{tmp_path}/videos/run/a.mp4")
+    assert second.path == f"{tmp_path}/beyond/b.mp4"
 
 
 def test_links_to_folders_are_followed_once(tree, tmp_path):
@@ -99,6 +133,8 @@ VIDEOS = ["a b/c.mp4", "d, e.mp4", "f.mp4"]
         '"a b/c.mp4" 0\n"d, e.mp4" 2\n"f.mp4" 1\n',
         'path,label\na b/c.mp4,0\n"d, e.mp4",2\nf.mp4,1\n',
         "label;seconds;Video_Path\n0;7;a b/c.mp4\n2;7;d, e.mp4\n1;7;f.mp4\n",
+        'video_id,label\na b/c.mp4,0\n"d, e.mp4",2\nf.mp4,1\n',
+        "id\tname\tpath\tclass\n7\tx\ta b/c.mp4\t0\n8\ty\td, e.mp4\t2\n9\tz\tf.mp4\t1\n",
     ],
 )
 def test_every_dialect_says_the_same(listed, brief, text):
@@ -107,6 +143,20 @@ def test_every_dialect_says_the_same(listed, brief, text):
     assert brief(listing) == {
         "train": [(VIDEOS[0], VIDEOS[0], 0), (VIDEOS[1], VIDEOS[1], 2), (VIDEOS[2], VIDEOS[2], 1)]
     }
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "\t", "::"])
+def test_quotes_in_names_are_of_the_names(listed, separator):
+    names = ['it\'s "q".mp4', '"a" b.mp4', '"a", "b".mp4', 'c"d.mp4']
+    rows = [f"{name}{separator}{number}" for number, name in enumerate(names[:2])]
+    # As a table quotes them.
+    rows += [
+        f'"{names[2]}"{separator}2'.replace('"a", "b"', '""a"", ""b""'),
+        f"{names[3]}{separator}3",
+    ]
+    listing = listed("list", names, {"train.txt": "\n".join(rows)})
+    assert [entry.video_id for entry in listing.splits["train"]] == names
+    assert [entry.label for entry in listing.splits["train"]] == [0, 1, 2, 3]
 
 
 def test_labels_may_be_names(listed, refused):

@@ -78,7 +78,45 @@ def test_a_changed_class_list_is_found(folder):
 )
 def test_a_manifest_that_was_edited_is_found(folder, change, kind):
     edit(folder / "manifest.json", change)
-    assert kinds(audit(folder, workers=1, decode=False)) == [kind]
+    found = kinds(audit(folder, workers=1, decode=False))
+    assert set(found) - {"metadata_changed"} == {kind}  # as it says some of that again
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda metadata: metadata.update(mirrorable=False), "metadata_changed"),
+        (lambda metadata: metadata["settings"].update(max_fps=1), "metadata_changed"),
+        (lambda metadata: metadata["counts"]["train"].update(listed=99), "metadata_changed"),
+        (lambda metadata: metadata["dropped"]["test"].update(undecodable=1), "metadata_changed"),
+        (lambda metadata: metadata.pop("mirrorable"), "metadata_changed"),
+    ],
+)
+def test_metadata_that_were_edited_are_found(folder, change, kind):
+    edit(folder / "metadata.json", change)
+    found = audit(folder, workers=1, decode=False)
+    assert kinds(found) == [kind]
+    assert "in metadata.json, and " in str(found.problems[0])
+
+
+def test_metadata_of_another_kind_or_none_are_found(folder):
+    edit(folder / "metadata.json", lambda metadata: metadata.update(content_sha256=[1]))
+    assert "metadata_damaged" in kinds(audit(folder, workers=1, decode=False))
+    (folder / "metadata.json").unlink()
+    assert "metadata_changed" in kinds(audit(folder, workers=1, decode=False))
+
+
+def test_what_cannot_be_read_is_told_and_not_taken_for_damage(folder):
+    """A folder in the place of a file is one that not even root can read."""
+    shard = folder / "demo-test.array_record-00000-of-00002"
+    for path in (shard, folder / "manifest.json"):
+        path.unlink()
+        path.mkdir()
+    found = audit(folder, workers=1, decode=False)
+    assert kinds(found) == ["manifest_damaged", "shard_unreadable"]
+    (problem,) = [one for one in found.problems if one.kind == "shard_unreadable"]
+    assert problem.shard == shard.name
+    assert "it cannot be read (Is a directory)" in problem.message
 
 
 @pytest.mark.parametrize(

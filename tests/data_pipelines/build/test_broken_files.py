@@ -1,13 +1,16 @@
+import errno
 import io
 import os
 
 import av
 import numpy as np
 import pytest
+from etils import epath
 
 from data_pipelines import errors
 from data_pipelines.build import transcode
 from data_pipelines.build.settings import Settings
+from data_pipelines.build.source import VideoFile
 from data_pipelines.packets import MAX_SIDE
 
 
@@ -106,6 +109,45 @@ def test_missing_and_forbidden_files_have_kinds_of_their_own(tmp_path):
         only(tmp_path / "gone.mp4")
     with pytest.raises(errors.UnreadableError, match="cannot be read"):
         only(tmp_path)  # a folder
+
+
+def test_a_file_that_opens_and_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "z.mp4").symlink_to("/proc/self/mem")  # gives EIO
+    with pytest.raises(errors.UnreadableError, match=r"z\.mp4 cannot be read \(.+\); mend"):
+        only(tmp_path / "z.mp4")
+    with pytest.raises(errors.UnreadableError, match=r"z\.mp4 cannot be read"):
+        VideoFile(tmp_path / "z.mp4").sha256()
+
+
+@pytest.mark.parametrize("failing", [3, 10])
+def test_reading_that_fails_on_the_way_is_no_end_of_the_file(
+    tmp_path, make_frames, write_video, monkeypatch, failing
+):
+    path = tmp_path / "good.mkv"
+    path.write_bytes(write_video(make_frames(40, 240, 320), container="matroska"))
+    reads = []
+
+    class Failing(io.FileIO):
+        def read(self, size=-1):
+            reads.append(size)
+            if len(reads) >= failing:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    kind = type(epath.Path(path))
+    monkeypatch.setattr(kind, "open", lambda self, mode: Failing(os.fspath(self), mode))
+    with pytest.raises(errors.UnreadableError, match=r"good\.mkv .*Input/output error"):
+        only(path)
+    assert len(reads) >= failing
+
+
+@pytest.mark.parametrize("lost", [1, 300, 5000])
+def test_an_ogg_file_is_whole_only_up_to_its_last_page(make_frames, write_video, lost):
+    data = write_video(make_frames(40, 96, 128), codec="libvpx", container="ogg")
+    assert only(data).num_frames == 40
+    for cut in (data[:-lost], data[: data.rfind(b"OggS", 0, len(data) - lost)]):
+        with pytest.raises(errors.UndecodableError, match=r"is truncated or damaged"):
+            only(cut)
 
 
 def test_a_file_cannot_have_others_read_in_its_place(

@@ -110,10 +110,12 @@ def test_progress_ends_with_everything(whole):
 def test_the_same_build_again_is_finished_at_once(whole):
     listing, out, manifest, _ = whole
     said = []
-    for restart in (False, True):
-        again = build.build(listing, out, shards=3, restart=restart, report=said.append)
-        assert again == manifest
+    again = build.build(listing, out, shards=3, report=said.append)
+    assert again == manifest
+    assert (manifest.built_now, again.built_now) == (True, False)
     assert not said
+    with pytest.raises(errors.BuildConflictError, match=r"is finished.*delete it.*--version"):
+        build.build(listing, out, shards=3, restart=True)
     assert not (out / "street" / "1.0.0" / ".building").exists()
 
 
@@ -134,8 +136,22 @@ def test_content_depends_neither_on_processes_nor_on_shards(whole, make_listing,
     }
     source = records.open_split("street", "train", out)
     assert list(built.read().values()) == [source[number] for number in range(8)]
-    # Where a record lies is a part of the fingerprint, as it decides what `train[:10%]` reads.
-    assert again.fingerprint != manifest.fingerprint
+    assert built.describe().fingerprint == again.fingerprint == manifest.fingerprint
+
+
+def test_where_the_videos_lie_says_nothing_of_what_is_built(whole, videos, tmp_path, monkeypatch):
+    listing, out, manifest, _ = whole
+    (tmp_path / "elsewhere").symlink_to(videos)
+    monkeypatch.chdir(tmp_path)
+    moved = {
+        split: [
+            dataclasses.replace(entry, path=f"elsewhere/{pathlib.Path(entry.path).name}")
+            for entry in entries
+        ]
+        for split, entries in listing.splits.items()
+    }
+    listing = dataclasses.replace(listing, splits=moved)
+    assert build.build(listing, out, shards=3) == manifest
 
 
 def test_no_tensorflow_at_any_size(make_listing, built, tmp_path, monkeypatch):
@@ -249,6 +265,8 @@ def test_digests_follow_what_records_show(make_listing, videos, tmp_path):
     [
         ({"name": "two words"}, "'two words' cannot be the name"),
         ({"class_names": ()}, "has no classes"),
+        ({"class_names": ("a", "b\nc", "d")}, r"'b\\nc' cannot be the name of a class"),
+        ({"class_names": ("a", "\r", "d")}, r"'\\r' cannot be the name of a class"),
         ({"splits": {}}, "lists no videos"),
         ({"splits": {"train": [Entry("a", None), Entry("a", "b.mp4")]}}, "'a' is listed in split"),
         (

@@ -1,7 +1,9 @@
 import contextlib
+import dataclasses
 import os
 import pathlib
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -161,6 +163,53 @@ def test_what_is_no_videos_fault_stops_the_build(make_listing, built):
     with pytest.raises(errors.BuildFailedError, match=r"FileNotFoundError.*run the same command"):
         build.build(make_listing(), built.out, workers=1, between=between)
     assert not workers(os.getpid())
+
+
+def test_a_full_disk_stops_the_build_and_leaves_nothing_half_written(make_listing, built):
+    def between():
+        for pid in workers(os.getpid()):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096))
+
+    with pytest.raises(errors.BuildFailedError, match="disk is full") as caught:
+        build.build(make_listing(6, 0), built.out, shards=2, workers=2, between=between)
+    assert "Traceback" not in str(caught.value)
+    assert not list(built.building.glob("tmp-*"))
+
+
+def test_a_damaged_note_has_its_shard_done_again(make_listing, built, tmp_path):
+    entries = [*make_listing(3, 0).splits["train"], Entry("gone", os.fspath(tmp_path / "gone"))]
+    listing = make_listing(splits={"train": entries})
+    with pytest.raises(errors.TooManyBadError):
+        build.build(listing, built.out, shards=4)
+    first, second, *_ = sorted(built.building.glob("*.done.json"))
+    first.write_bytes(bytes(first.stat().st_size))
+    second.write_text("{}")
+    said = []
+    build.build(listing, built.out, shards=4, max_bad=0.25, report=said.append)
+    assert said[-1].resumed == 2
+    assert len(built.read()) == 3
+
+
+def test_finished_shards_stay_when_the_videos_have_moved(make_listing, built, tmp_path, videos):
+    (tmp_path / "elsewhere").symlink_to(videos)
+    entries = make_listing(3, 0).splits["train"]
+
+    def at(folder):
+        moved = [
+            dataclasses.replace(entry, path=os.fspath(folder / pathlib.Path(entry.path).name))
+            for entry in entries
+        ]
+        gone = Entry("gone", os.fspath(folder / "gone"))
+        return make_listing(splits={"train": [*moved, gone]})
+
+    with pytest.raises(errors.TooManyBadError):
+        build.build(at(videos), built.out, shards=4)
+    (built.building / "train-00001.done.json").unlink()
+    said = []
+    moved = at(tmp_path / "elsewhere")
+    build.build(moved, built.out, shards=4, max_bad=0.25, report=said.append)
+    assert said[-1].resumed == 3
+    assert len(built.read()) == 3
 
 
 def test_two_builds_of_one_data_set_do_not_mix(stuck, built):

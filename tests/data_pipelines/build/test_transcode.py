@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import decode, encode, mp4
+from data_pipelines import decode, encode, errors, mp4
 from data_pipelines.build import transcode
 from data_pipelines.build.settings import Settings
 
@@ -113,13 +113,29 @@ def test_higher_rates_lose_frames_evenly(make_frames, fps, max_fps, expected):
 def test_variable_rates_follow_true_times(make_frames, write_video):
     frames = make_frames(6)
     data = write_video(frames, times=[0, 1, 2, 6, 7, 12])
-    # Five intervals in 12/30 s are 12.5 frames a second: 2.4 of these thirtieths from one to the
-    # next, which begin at 0, 2.4, 4.8, 7.2, 9.6 and 12.
+    # Most frames are a thirtieth apart, so that no frame is lost.
     stored = only(data)
-    assert stored.fps == 12.5
-    assert shown(pictures(stored), frames) == [0, 2, 2, 4, 4, 5]
+    assert stored.fps == 30
+    assert shown(pictures(stored), frames) == [0, 1, 2, 2, 2, 2, 3, 4, 4, 4, 4, 4, 5]
     # At 5 a second: at 0, 6 and 12.
     assert shown(pictures(only(data, Settings(max_fps=5.0))), frames) == [0, 3, 5]
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])  # which rounds to milliseconds
+def test_a_jump_of_the_clock_loses_no_frames(make_frames, write_video, container):
+    frames = make_frames(30)
+    times = [number + 45 * (number >= 20) for number in range(30)]
+    stored = only(write_video(frames, container=container, times=times))
+    assert (stored.fps, stored.num_frames) == (30, 75)
+    assert sorted(set(shown(pictures(stored), frames))) == list(range(30))
+
+
+def test_a_jump_that_would_leave_nothing_but_copies_is_told(make_frames, write_video):
+    times = [number + 9000 * (number >= 20) for number in range(30)]
+    data = write_video(make_frames(30), times=times)
+    with pytest.raises(errors.UndecodableError, match=r"jump by 300\.033 seconds after frame 19"):
+        only(data)
+    assert only(data, Settings(max_fps=1.0)).num_frames == 301
 
 
 def test_hidden_frames_of_edit_lists_are_left_out(make_frames, write_video):
