@@ -27,7 +27,7 @@ import time
 import numpy as np
 
 from benchmarks import footage, readers
-from data_pipelines.decode import decode_all
+from data_pipelines.decoding.decode import decode_all
 from data_pipelines.encode import CANONICAL, encode_mp4
 from data_pipelines.sampling import train_indices
 from data_pipelines.spatial import random_crop_resize

@@ -14,7 +14,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from data_pipelines.decode import decode_all
+from data_pipelines.decoding.decode import decode_all
 from data_pipelines.errors import VideoError
 
 __all__ = ["made_up", "real"]

@@ -19,7 +19,7 @@ import av
 import cv2
 import numpy as np
 
-from data_pipelines.decode import decode_frames
+from data_pipelines.decoding.decode import decode_frames
 
 __all__ = ["READERS", "Reader", "absent", "available", "version"]
 
@@ -27,7 +27,7 @@ Reader = Callable[[bytes, Sequence[int]], np.ndarray]
 
 
 def vidtx(data: bytes, numbers: Sequence[int]) -> np.ndarray:
-    """Ours: ``data_pipelines.decode.decode_frames``."""
+    """Ours: ``data_pipelines.decoding.decode.decode_frames``."""
     return decode_frames(data, numbers)
 
 

@@ -25,9 +25,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from benchmarks import footage
-from data_pipelines.coded import coded_stream
+from data_pipelines.decoding.coded import coded_stream
+from data_pipelines.decoding.packets import runs
 from data_pipelines.encode import encode_mp4
-from data_pipelines.packets import runs
 
 CROP = 224
 

@@ -15,7 +15,7 @@ from array_record.python import array_record_module
 from etils import epath
 
 from data_pipelines.build.source import VideoFile
-from data_pipelines.decode import probe
+from data_pipelines.decoding.decode import probe
 from data_pipelines.digests import record_digest
 from data_pipelines.errors import UndecodableError, VideoError
 from data_pipelines.pictures import pictures

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from data_pipelines.augmentation.erase import Erasure, draw_erasure
+from data_pipelines.augmentation.rand_augment import Operation, draw_color_jitter, draw_rand_augment
 from data_pipelines.clip_spec import ClipSpec
-from data_pipelines.erase import Erasure, draw_erasure
-from data_pipelines.rand_augment import Operation, draw_color_jitter, draw_rand_augment
 from data_pipelines.spatial import draw_short_side
 
 __all__ = ["ClipDraws"]

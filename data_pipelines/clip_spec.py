@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from data_pipelines.rand_augment import MAX_MAGNITUDE
+from data_pipelines.augmentation.rand_augment import MAX_MAGNITUDE
 from data_pipelines.sampling import POSITIONS, SAMPLINGS, SHORT_POLICIES
 from data_pipelines.spatial import SHORT_SIDE_DRAWS
 

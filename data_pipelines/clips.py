@@ -14,14 +14,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from data_pipelines.augmentation.erase import Erasure, erase
+from data_pipelines.augmentation.rand_augment import Operation, apply
 from data_pipelines.clip_draws import ClipDraws
 from data_pipelines.clip_spec import ClipSpec
 from data_pipelines.clip_trace import ClipTrace
-from data_pipelines.erase import Erasure, erase
 from data_pipelines.errors import DataQualityError, VideoError
 from data_pipelines.labels import no_targets, targets_of
 from data_pipelines.pictures import pictures
-from data_pipelines.rand_augment import Operation, apply
 from data_pipelines.records import SplitSource
 from data_pipelines.sampling import eval_indices, segment_indices, train_indices
 from data_pipelines.spatial import Window, cut, eval_windows, random_window

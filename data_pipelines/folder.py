@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines.annotations import AnnotationError, Entry, Request, list_videos
-from data_pipelines.decode import VideoInfo, probe
+from data_pipelines.decoding.decode import VideoInfo, probe
 from data_pipelines.digests import sample_digest
 from data_pipelines.errors import (
     DatasetMissingError,

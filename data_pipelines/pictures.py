@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from data_pipelines.decode import decode_frames
+from data_pipelines.decoding.decode import decode_frames
 from data_pipelines.errors import TooFewFramesError, UndecodableError
 
 __all__ = ["pictures"]

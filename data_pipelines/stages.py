@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 import grain
 import numpy as np
 
+from data_pipelines.augmentation.erase import erase
+from data_pipelines.augmentation.rand_augment import apply
 from data_pipelines.clip_draws import ClipDraws
 from data_pipelines.clip_spec import ClipSpec
 from data_pipelines.clips import TrainClips
-from data_pipelines.erase import erase
 from data_pipelines.errors import DataQualityError, VideoError
 from data_pipelines.folder import FolderSource
 from data_pipelines.loader import train_batches
 from data_pipelines.pictures import pictures
-from data_pipelines.rand_augment import apply
 from data_pipelines.records import SplitSource, _plain
 from data_pipelines.sampling import segment_indices, train_indices
 from data_pipelines.spatial import cut, random_window

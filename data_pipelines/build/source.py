@@ -21,17 +21,12 @@ from typing import BinaryIO, NamedTuple
 import av
 from etils import epath
 
-from data_pipelines.bitstream import OneFrameEach
 from data_pipelines.build.files import is_local
 from data_pipelines.build.guarded import GuardedFile, unreadable
 from data_pipelines.build.matroska import promised_bytes
 from data_pipelines.build.ogg import missing_end
-from data_pipelines.errors import (
-    MissingFileError,
-    TooLargeError,
-    UndecodableError,
-)
-from data_pipelines.packets import (
+from data_pipelines.decoding.bitstream import OneFrameEach
+from data_pipelines.decoding.packets import (
     BROKEN,
     MAX_PACKETS,
     check_size,
@@ -39,6 +34,11 @@ from data_pipelines.packets import (
     display_order,
     opened_file,
     reason,
+)
+from data_pipelines.errors import (
+    MissingFileError,
+    TooLargeError,
+    UndecodableError,
 )
 
 __all__ = ["MAX_FRAMES", "Survey", "VideoFile", "local_copy"]
@@ -68,7 +68,7 @@ class Survey:
 
 
 class _Packet(NamedTuple):
-    """What :func:`~data_pipelines.packets.display_order` looks at."""
+    """What :func:`~data_pipelines.decoding.packets.display_order` looks at."""
 
     pts: int | None
     is_keyframe: bool

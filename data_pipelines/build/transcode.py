@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from data_pipelines.build.settings import Settings
 from data_pipelines.build.source import VideoFile
 from data_pipelines.build.timing import make_clock
-from data_pipelines.decode import probe
+from data_pipelines.decoding.decode import probe
 from data_pipelines.encode import Mp4Writer
 from data_pipelines.errors import TooLargeError, UndecodableError
 

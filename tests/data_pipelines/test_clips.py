@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import decode, errors, sampling, spatial
+from data_pipelines import errors, sampling, spatial
+from data_pipelines.augmentation.rand_augment import Operation, apply
 from data_pipelines.clips import ClipSpec, EvalClips, TrainClips
-from data_pipelines.rand_augment import Operation, apply
+from data_pipelines.decoding import decode
 
 SPEC = ClipSpec(frames=4, stride=2, crop=(24, 32), short_side=(26, 34), eval_short_side=30)
 EVERYTHING = {

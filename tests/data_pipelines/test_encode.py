@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from data_pipelines import decode, encode
+from data_pipelines import encode
+from data_pipelines.decoding import decode
 
 
 def test_intra_pictures_depend_on_their_source_alone(make_frames):

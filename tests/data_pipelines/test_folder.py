@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from data_pipelines import decode, errors
+from data_pipelines import errors
+from data_pipelines.decoding import decode
 from data_pipelines.folder import FolderDataset
 from data_pipelines.loader import ClipSpec, eval_batches, train_batches
 

@@ -26,7 +26,8 @@ def test_a_bare_process_reads_without_tensorflow_or_parsed_flags(dataset):
     program = textwrap.dedent(
         f"""
         import sys
-        from data_pipelines import decode, encode, errors, records, sampling, spatial
+        from data_pipelines import encode, errors, records, sampling, spatial
+        from data_pipelines.decoding import decode
         assert not {{"jax", "flax", "tensorflow", "vidtx"}} & set(sys.modules), "at import"
         source = records.open_split("demo", "train", {str(dataset.data_dir)!r})
         decode.decode_all(source[0]["video"])

@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from data_pipelines import decode, errors, records, sampling, spatial
+from data_pipelines import errors, records, sampling, spatial
+from data_pipelines.decoding import decode
 from data_pipelines.loader import ClipSpec, eval_batches, train_batches
 
 SPEC = ClipSpec(frames=4, stride=2, crop=(24, 32), short_side=(26, 34), eval_short_side=30)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import motions
-from data_pipelines.decode import decode_all
+from data_pipelines.decoding.decode import decode_all
 from data_pipelines.loader import ClipSpec, eval_batches
 from data_pipelines.motions_render import (
     CLASS_NAMES,

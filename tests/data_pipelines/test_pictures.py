@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import decode, encode, errors
+from data_pipelines import encode, errors
+from data_pipelines.decoding import decode
 from data_pipelines.pictures import pictures
 
 

@@ -20,7 +20,7 @@ from vidtx.cli._signals import StopSignal
 from vidtx.cli.arguments import number_or_none, place, share, whole_number
 from vidtx.errors import ConfigError
 
-__all__ = ["add_command"]
+__all__ = ["add_command", "add_out", "add_storage", "report", "settings_of"]
 
 _DESCRIPTION = """Builds a data set: an ordinary TFDS folder of ArrayRecord shards,
 OUT/NAME/VERSION, with a manifest that says what is in it and what was left out. Every video is
@@ -92,11 +92,13 @@ def _add_choices(add) -> None:
 
 
 def add_out(add) -> None:
+    """Adds where data sets are built."""
     described = "folder of all data sets, data.data_dir"
     add("--out", required=True, type=place, metavar="DIR", help=described)
 
 
 def add_storage(add) -> None:
+    """Adds the options of how videos are stored."""
     unset = argparse.SUPPRESS  # as "none" is a value
     add(
         "--storage",
@@ -236,6 +238,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def report(progress: Progress, state: BuildProgress) -> None:
+    """Shows how far a build is."""
     progress.update(
         state.videos,
         state.total,

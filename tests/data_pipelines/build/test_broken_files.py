@@ -11,7 +11,7 @@ from data_pipelines import errors
 from data_pipelines.build import transcode
 from data_pipelines.build.settings import Settings
 from data_pipelines.build.source import VideoFile
-from data_pipelines.packets import MAX_SIDE
+from data_pipelines.decoding.packets import MAX_SIDE
 
 
 def only(data, settings=Settings()):  # noqa: B008

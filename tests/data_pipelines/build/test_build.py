@@ -12,9 +12,10 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 
-from data_pipelines import build, decode, digests, errors, records
+from data_pipelines import build, digests, errors, records
 from data_pipelines.annotations.entries import Caption, Entry
 from data_pipelines.build import Settings, plan
+from data_pipelines.decoding import decode
 
 
 @pytest.fixture(scope="module")

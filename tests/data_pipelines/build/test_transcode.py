@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import decode, encode, errors, mp4
+from data_pipelines import encode, errors
 from data_pipelines.build import transcode
 from data_pipelines.build.settings import Settings
+from data_pipelines.decoding import decode, mp4
 
 AS_THEY_ARE = Settings(short_side=None, max_fps=None)
 

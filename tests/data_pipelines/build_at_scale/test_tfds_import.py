@@ -7,7 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from data_pipelines import decode, records
+from data_pipelines import records
+from data_pipelines.decoding import decode
 from data_pipelines.extras import MissingExtraError
 from data_pipelines.tfds_import import import_frames
 from tests.data_pipelines.build_at_scale.frames_program import picture_frames

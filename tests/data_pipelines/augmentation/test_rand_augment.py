@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import color, geometry
-from data_pipelines.erase import draw_erasure, erase
-from data_pipelines.rand_augment import (
+from data_pipelines.augmentation import color, geometry
+from data_pipelines.augmentation.erase import draw_erasure, erase
+from data_pipelines.augmentation.rand_augment import (
     RAND_AUGMENT,
     Operation,
     apply,
@@ -232,7 +232,7 @@ def test_rectangles_that_do_not_fit_are_left_out():
 
 def test_augmentation_needs_no_accelerator_s_library():
     code = (
-        "import sys; from data_pipelines import color, erase, geometry, rand_augment;"
+        "import sys; from data_pipelines.augmentation import color, erase, geometry, rand_augment;"
         "print({'jax', 'torch', 'tensorflow'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

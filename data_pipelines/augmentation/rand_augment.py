@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines import color, geometry
+from data_pipelines.augmentation import color, geometry
 
 __all__ = [
     "MAX_MAGNITUDE",

@@ -6,8 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from data_pipelines import encode, fragments, mp4
-from tests.data_pipelines.boxes import with_tables
+from data_pipelines import encode
+from data_pipelines.decoding import fragments, mp4
+from tests.data_pipelines.decoding.boxes import with_tables
 
 PLAIN = {
     "defaults": {},

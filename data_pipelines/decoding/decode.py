@@ -7,7 +7,7 @@ those of plain sequential decoding, which also takes over wherever the packets o
 trusted to number its frames.
 
 Frame numbers count displayed frames from 0. One thread decodes; parallelism is the loader's. What
-hostile files can cost is bounded in ``data_pipelines.packets``.
+hostile files can cost is bounded in ``data_pipelines.decoding.packets``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import av
 import numpy as np
 
-from data_pipelines.coded import coded_stream, watch_of
+from data_pipelines.decoding.coded import coded_stream, watch_of
+from data_pipelines.decoding.found import MAX_BYTES, Found, rotation_of, too_few
+from data_pipelines.decoding.packets import BROKEN, check_size, demux, display_order, opened, runs
 from data_pipelines.errors import UndecodableError
-from data_pipelines.found import MAX_BYTES, Found, rotation_of, too_few
-from data_pipelines.packets import BROKEN, check_size, demux, display_order, opened, runs
 
 __all__ = ["MAX_BYTES", "VideoInfo", "decode_all", "decode_frames", "probe"]
 
@@ -61,7 +61,7 @@ def probe(data: bytes) -> VideoInfo:
 
     Raises:
         UndecodableError: The bytes are no media file, no frame of it can be decoded, or it is
-            beyond the bounds of ``data_pipelines.packets``.
+            beyond the bounds of ``data_pipelines.decoding.packets``.
         NoVideoStreamError: It holds no moving pictures.
     """
     with opened(data) as (container, stream):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import av
 
-from data_pipelines.bitstream import OneFrameEach
-from data_pipelines.mp4 import read_index
-from data_pipelines.packets import demux, display_order, one_thread, opened
+from data_pipelines.decoding.bitstream import OneFrameEach
+from data_pipelines.decoding.mp4 import read_index
+from data_pipelines.decoding.packets import demux, display_order, one_thread, opened
 
 __all__ = ["Coded", "coded_stream", "watch_of"]
 

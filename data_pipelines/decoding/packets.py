@@ -20,9 +20,9 @@ from typing import BinaryIO
 import av
 from av.error import FFmpegError
 
-from data_pipelines.bitstream import OneFrameEach
+from data_pipelines.decoding.bitstream import OneFrameEach
+from data_pipelines.decoding.fragments import fragment_packets
 from data_pipelines.errors import NoVideoStreamError, TooLargeError, UndecodableError
-from data_pipelines.fragments import fragment_packets
 
 __all__ = [
     "BROKEN",

@@ -8,8 +8,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from data_pipelines.decoding.packets import check_size
 from data_pipelines.errors import TooFewFramesError, UndecodableError
-from data_pipelines.packets import check_size
 
 __all__ = ["MAX_BYTES", "Found", "rotation_of", "too_few"]
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from data_pipelines.bitstream import h264_sequence
+from data_pipelines.decoding.bitstream import h264_sequence
 
 __all__ = ["Mp4Index", "read_index"]
 

@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from data_pipelines import decode, encode, errors
+from data_pipelines import encode, errors
+from data_pipelines.decoding import decode
 
 OPEN_GROUPS = {"x264-params": "keyint=8:min-keyint=8:scenecut=0:bframes=3:b-adapt=0:open-gop=1"}
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipelines import decode, encode, errors
-from tests.data_pipelines.boxes import with_edits
+from data_pipelines import encode, errors
+from data_pipelines.decoding import decode
+from tests.data_pipelines.decoding.boxes import with_edits
 
 OPEN_HEVC = "keyint=8:min-keyint=4:bframes=4:b-adapt=0:open-gop=1:log-level=none"
 CODECS = {

@@ -11,8 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from data_pipelines import decode, encode, errors, found, packets
-from tests.data_pipelines.boxes import with_tables
+from data_pipelines import encode, errors
+from data_pipelines.decoding import decode, found, packets
+from tests.data_pipelines.decoding.boxes import with_tables
 
 FILES = {
     "canonical": None,
@@ -117,7 +118,8 @@ def test_nothing_is_printed_about_damage(files, tmp_path):
     path.write_bytes(copy)
     result = run(
         f"""
-        from data_pipelines import decode, errors
+        from data_pipelines import errors
+        from data_pipelines.decoding import decode
         data = open({os.fspath(path)!r}, "rb").read()
         for read in (decode.decode_all, decode.probe, lambda data: decode.decode_frames(data, [9])):
             try:
@@ -170,7 +172,8 @@ def test_too_large_pictures_take_no_memory(tmp_path, told):
     result = run(
         f"""
         import resource
-        from data_pipelines import decode, errors
+        from data_pipelines import errors
+        from data_pipelines.decoding import decode
         data = open({os.fspath(path)!r}, "rb").read()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for read in (decode.probe, decode.decode_all, lambda data: decode.decode_frames(data, [0])):
@@ -250,7 +253,8 @@ def test_files_and_memory_are_given_back(files, tmp_path):
     result = run(
         f"""
         import os, pathlib, resource
-        from data_pipelines import decode, errors
+        from data_pipelines import errors
+        from data_pipelines.decoding import decode
         files = [path.read_bytes() for path in pathlib.Path({os.fspath(tmp_path)!r}).iterdir()]
         def once():
             for data in files:

@@ -1,0 +1,1 @@
+"""Augmentation of whole clips on the host, each one draw for all frames."""

@@ -1,0 +1,1 @@
+"""Media bytes to pictures: exact, selective, and bounded on hostile files."""
