@@ -87,7 +87,7 @@ def test_a_missing_shard_is_named(copied, tmp_path, capsys):
     assert run(copied, tmp_path / "run") == 5
     message = capsys.readouterr().err
     assert str(missing) in message
-    assert "build" in message
+    assert "Build it with" in message
     assert not (tmp_path / "run").exists()
 
 
