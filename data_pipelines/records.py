@@ -28,7 +28,7 @@ from data_pipelines.errors import (
 )
 from data_pipelines.labels import class_names_of
 from data_pipelines.schema import features, missing_feature, types_of
-from data_pipelines.shards import BUILDING, build_command, check_shard, shards_of
+from data_pipelines.shards import BUILDING, build_command, check_shard, missing_data_set, shards_of
 
 __all__ = [
     "DatasetDescription",
@@ -251,20 +251,26 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
         for path in folders
         if tfds.core.Version.is_valid(path.name) and (path / "dataset_info.json").exists()
     }
-    rebuild = f"delete {root}. {build_command(base, data_dir)}"
+    command = build_command(base, data_dir)
     if not (version in whole if version else whole):
         if any((path / BUILDING).is_dir() for path in folders):
             raise DatasetDamagedError(
                 f"data set {base!r} in {data_dir} is not built to its end; the command that began "
-                f"it goes on where it stopped. {build_command(base, data_dir)}"
+                f"it goes on where it stopped. {command}"
             )
-        if not version and folders and all(_of_tfds(path.name) for path in folders):
+        # Of anything else, such as folders of videos, nobody must be told to delete it.
+        held = sorted(path.name for path in folders)
+        own = all(
+            name.startswith("incomplete.") or tfds.core.Version.is_valid(name) for name in held
+        )
+        if held and own and not version:
             raise DatasetDamagedError(
-                f"data set {base!r} in {data_dir} is half-built: {root} holds only "
-                f"{sorted(path.name for path in folders)}, no finished version; {rebuild}"
+                f"data set {base!r} in {data_dir} is half-built: {root} holds only {held}, no "
+                f"finished version; delete it. {command}"
             )
-        raise DatasetMissingError(_missing(name, data_dir, sorted(whole)))
+        raise DatasetMissingError(missing_data_set(name, data_dir, sorted(whole)))
     folder = whole[version or max(whole, key=tfds.core.Version)]
+    rebuild = f"delete it. {command}"
     try:
         builder = tfds.builder_from_directory(folder)
         found = builder.info.features
@@ -277,24 +283,3 @@ def _builder(name: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder
             f"of ours; give another name, or {rebuild}"
         )
     return builder
-
-
-def _of_tfds(name: str) -> bool:
-    """Whether a folder's name is that of a version, or one that TFDS has left unfinished."""
-    return tfds.core.Version.is_valid(name) or name.startswith("incomplete.")
-
-
-def _missing(name: str, data_dir: str | os.PathLike, versions: list[str]) -> str:
-    """Words the message about an absent data set or version."""
-    base = name.partition(":")[0]
-    if versions:
-        return f"data set {base!r} in {data_dir} has versions {versions}, not {name!r}; name one."
-    folder = epath.Path(data_dir)
-    if (folder / base).is_dir():
-        return (
-            f"{folder / base} holds no built data set. If it holds folders of videos, read "
-            "them as they are with data.source=folder, or build them: vidtx data build folder "
-            f"--videos={os.fspath(folder / base)} --name={base}_built --out={os.fspath(data_dir)}"
-        )
-    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
-    return f"no data set {base!r} in {data_dir} (it holds {held}). {build_command(base, data_dir)}"

@@ -11,7 +11,7 @@ from etils import epath
 
 from data_pipelines.errors import DatasetDamagedError
 
-__all__ = ["BUILDING", "build_command", "check_shard", "shards_of"]
+__all__ = ["BUILDING", "build_command", "check_shard", "missing_data_set", "shards_of"]
 
 # The folder in an unfinished data set that holds what its build needs to go on.
 BUILDING = ".building"
@@ -72,6 +72,22 @@ def build_command(base: str, data_dir: str | os.PathLike) -> str:
         "Build it from its videos (vidtx data build --help), or point data.data_dir at the folder "
         "that holds it."
     )
+
+
+def missing_data_set(name: str, data_dir: str | os.PathLike, versions: list[str]) -> str:
+    """Says what there is in place of a data set or version that is asked for."""
+    base = name.partition(":")[0]
+    if versions:
+        return f"data set {base!r} in {data_dir} has versions {versions}, not {name!r}; name one."
+    folder = epath.Path(data_dir)
+    if (folder / base).is_dir():
+        return (
+            f"{folder / base} holds no built data set. If it holds folders of videos, read "
+            "them as they are with data.source=folder, or build them: vidtx data build folder "
+            f"--videos={os.fspath(folder / base)} --name={base}_built --out={os.fspath(data_dir)}"
+        )
+    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
+    return f"no data set {base!r} in {data_dir} (it holds {held}). {build_command(base, data_dir)}"
 
 
 def _rebuild(shard: epath.Path) -> str:

@@ -154,13 +154,13 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
     model = model_of(spec, num_classes=len(data.description.class_names))
-    unfit = list(_unfit(spec, data.description)) if may_build else []
+    refused = list(unfit(spec, data.description)) if may_build else []
     try:
         when, warmup = _schedule_of_run(spec, len(train_source))
     except ConfigError as error:
-        unfit.append(str(error))
-    if unfit:
-        raise ConfigError("\n".join(unfit))
+        refused.append(str(error))
+    if refused:
+        raise ConfigError("\n".join(refused))
     schedule = make_schedule(spec.optimizer, when.total, warmup)
     params = jax.eval_shape(lambda: boxed_params(model))
     optimizer = make_optimizer(spec.optimizer, schedule, params)
@@ -178,7 +178,7 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
     )
 
 
-def _unfit(spec: RunSpec, description: DatasetDescription) -> Iterator[str]:
+def unfit(spec: RunSpec, description: DatasetDescription) -> Iterator[str]:
     """What the data set does not allow a new run to do with it, a sentence each."""
     if spec.data.flip and not description.mirrorable:
         yield (

@@ -19,6 +19,7 @@ from vidtx.errors import ConfigError, DataQualityError
 from vidtx.reporting.clip_sheet import ShownClip, clip_sheet
 from vidtx.run.data import RunData, clip_spec
 from vidtx.run.pictures import draws_of, fed_frames, name_classes
+from vidtx.run.setup import unfit
 from vidtx.sharding import make_mesh
 from vidtx.training.augment import Draws
 
@@ -49,7 +50,7 @@ def draw_sheet(
       clips: number of training clips, at most a batch, or of videos.
       step: of training; it is fed batch ``step``.
       max_frames: of each clip that are shown.
-      warn: is told of each video that evaluation cannot use.
+      warn: is told of each video that evaluation cannot use, and of what training would refuse.
 
     Returns:
       ``path``.
@@ -65,6 +66,8 @@ def draw_sheet(
     source = data.source(split or own)
     names = data.description.class_names
     if mode == "train":
+        for problem in unfit(spec, data.description):
+            warn(problem)
         what = f"batch {step} as training is fed it, seed {spec.seed}"
         shown = _training_clips(spec, source, names, clips, step)
     else:
