@@ -274,8 +274,8 @@ def _left_out(description: DatasetDescription) -> Iterator[str]:
 
 
 def _memory(data: RunData) -> str:
-    training, judging = (size / 1e9 for size in data.held_bytes())
+    training, judging = (f"{size / 1e6:,.1f} MB" for size in data.held_bytes())
     return (
-        f"memory   {training:.2f} GB of clips held by the loader on each host, at most, and "
-        f"{judging:.2f} GB more while it is judged"
+        f"memory   {training} of clips held by the loader on each host, at most, and {judging} "
+        "more while it is judged"
     )
