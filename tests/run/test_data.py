@@ -52,7 +52,7 @@ def test_the_memory_of_the_loader_is_said(noted_dir):
     assert sizes[1] == 8 * 16 * 3 * 4 * 200 * 240 * 3  # batches, videos, crops, frames, …
     said = summary(setup)
     assert f"\nmemory   {sizes[0] / 1e6:,.1f} MB of clips held by the loader on each host" in said
-    assert f"at most, and {sizes[1] / 1e9:.2f} GB more while it is judged" in said
+    assert f"at most, and {sizes[1] / 1e6:,.1f} MB more while it is judged" in said
     assert "read from files" not in said
 
 
