@@ -160,7 +160,7 @@ def train_batches(
     seed: int,
     multi_label: bool = False,
     start_batch: int = 0,
-    shard_index: int = 0,
+    shard_index: int | Sequence[int] = 0,
     shard_count: int = 1,
     threads: int = 2,
     workers: int = 0,
@@ -176,8 +176,8 @@ def train_batches(
         seed: In 0 … 2**32 - 1.
         multi_label: Give ``labels``, any number of classes a clip, instead of ``label``.
         start_batch: Number of the first batch; n to resume after n batches.
-        shard_index: Which block of a batch's rows to read. Hosts that hold the same rows of the
-            device mesh pass the same number.
+        shard_index: Which block of a batch's rows to read, or which ones, in this order. Hosts that
+            hold the same rows of the device mesh pass the same.
         shard_count: Blocks that a batch's rows are cut into.
         threads: As `Reading` has them, as workers and buffer: they change no batch.
         workers: Worker processes. Where there are any, the source is pickled, and the calling
@@ -190,27 +190,23 @@ def train_batches(
         An iterator of batches with ``video`` uint8 [b, T, height, width, 3], ``label`` int32 [b]
         or ``labels`` uint8 [b, C] (multi-hot), ``index`` int64 [b] (record number) and
         ``replaced`` int32 [b] (unreadable records that this clip stands in for), b being
-        ``global_batch / shard_count`` and C the number of classes.
+        ``global_batch / shard_count`` times the blocks read and C the number of classes.
 
     Raises:
         ValueError: Sizes do not divide or are out of range.
         DataError: The source is empty, or (LabelsMissingError) has no labels of this kind, or
             (WorkersError) there is too little shared memory for so many workers.
     """
-    rows = _rows(source, global_batch, shard_index, shard_count)
+    blocks = _blocks(source, global_batch, shard_index, shard_count)
     check_labels(source, multi_label)
     if not 0 <= seed < 2**32:
         raise ValueError(f"{seed=} must be in 0 … 2**32 - 1.")
     reading = Reading(threads, workers, buffer)
+    rows = global_batch // shard_count * len(blocks)
     check_shared_memory(reading, batch_bytes(spec, rows))
-    dataset = (
-        grain.MapDataset.range(len(source))
-        .seed(seed)
-        .shuffle()
-        .repeat(None)
-        .random_map(portable(TrainClips(source, spec, multi_label)))
-        .batch(rows, drop_remainder=True, batch_fn=_stack)
-    )[start_batch * shard_count + shard_index :: shard_count]
+    order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(None)
+    clips = order.random_map(portable(TrainClips(source, spec, multi_label)))
+    dataset = _batched(clips, global_batch, blocks, shard_count)[start_batch:]
     return Batches(dataset, reading, max_bad=max_bad)
 
 
@@ -220,7 +216,7 @@ def eval_batches(
     *,
     global_batch: int,
     multi_label: bool = False,
-    shard_index: int = 0,
+    shard_index: int | Sequence[int] = 0,
     shard_count: int = 1,
     threads: int = 2,
     workers: int = 0,
@@ -233,7 +229,7 @@ def eval_batches(
         spec: How views are cut from them.
         global_batch: Records of one batch over all shards.
         multi_label: Give ``labels``, any number of classes a video, instead of ``label``.
-        shard_index: Which block of a batch's rows to read.
+        shard_index: Which block of a batch's rows to read, or which ones, in this order.
         shard_count: Blocks that a batch's rows are cut into.
         threads: As `Reading` has them, as workers and buffer: they change no batch.
         workers: Worker processes. Where there are any, the source is pickled, and the calling
@@ -245,43 +241,56 @@ def eval_batches(
         time, then space), ``label`` int32 [b] or ``labels`` uint8 [b, C] (multi-hot; either 0
         where none could be read), ``index`` int64 [b] (record number, -1 for padding), ``weight``
         float32 [b] (1 for each readable record; 0 for padding and the unreadable) and ``failed``
-        int32 [b] (1 for each unreadable record), b being ``global_batch / shard_count``; where
-        views do not all count alike, also ``view_weight`` float32 [b, V].
+        int32 [b] (1 for each unreadable record), b as for `train_batches`; where views do not all
+        count alike, also ``view_weight`` float32 [b, V].
 
     Raises:
         ValueError: Sizes do not divide or are out of range.
         DataError: The source is empty, or (LabelsMissingError) has no labels of this kind, or
             (WorkersError) there is too little shared memory for so many workers.
     """
-    rows = _rows(source, global_batch, shard_index, shard_count)
+    blocks = _blocks(source, global_batch, shard_index, shard_count)
     check_labels(source, multi_label)
     reading = Reading(threads, workers, buffer)
+    rows = global_batch // shard_count * len(blocks)
     check_shared_memory(reading, batch_bytes(spec, rows, evaluation=True))
     num_batches = -(-len(source) // global_batch)
-    dataset = (
-        grain.MapDataset.range(num_batches * global_batch)
-        .map(portable(EvalClips(source, spec, multi_label)))
-        .batch(rows, batch_fn=_stack)
-    )[shard_index::shard_count]
+    judged = portable(EvalClips(source, spec, multi_label))
+    clips = grain.MapDataset.range(num_batches * global_batch).map(judged)
+    dataset = _batched(clips, global_batch, blocks, shard_count)
     return Batches(dataset, reading, num_batches=num_batches)
 
 
-def _rows(source: SplitSource, global_batch: int, shard_index: int, shard_count: int) -> int:
-    """Returns the rows of a batch that one shard reads."""
+def _blocks(
+    source: SplitSource, global_batch: int, shard_index: int | Sequence[int], shard_count: int
+) -> tuple[int, ...]:
+    """Returns the blocks of a batch's rows that are read here."""
     if global_batch < 1 or shard_count < 1 or global_batch % shard_count:
         raise ValueError(
             f"{global_batch=} must be a positive multiple of {shard_count=}, as every shard reads "
             "equally many clips; change the batch size."
         )
-    if not 0 <= shard_index < shard_count:
+    blocks = (shard_index,) if isinstance(shard_index, int) else tuple(shard_index)
+    if not blocks or not all(0 <= block < shard_count for block in blocks):
         raise ValueError(f"{shard_index=} must be in 0 … {shard_count=} - 1.")
     if not len(source):
         raise DataError(f"{source!r} holds no records; choose another split or a larger slice.")
-    return global_batch // shard_count
+    return blocks
 
 
-def _stack(elements: Sequence[dict]) -> dict:
-    """Stacks elements to a batch, and strings their failures together."""
+def _batched(
+    clips: grain.MapDataset, global_batch: int, blocks: tuple[int, ...], shard_count: int
+) -> grain.MapDataset:
+    """Returns those of ``shard_count`` blocks of every batch of clips."""
+    cut = clips.batch(global_batch // shard_count, drop_remainder=True, batch_fn=list)
+    whole = len(cut) // shard_count * shard_count
+    parts = [cut[block:whole:shard_count] for block in blocks]
+    return grain.experimental.ZipMapDataset(parts).map(_stack)
+
+
+def _stack(blocks: Sequence[Sequence[dict]]) -> dict:
+    """Stacks the clips of some blocks to a batch, and strings their failures together."""
+    elements = [element for block in blocks for element in block]
     batch: dict = {"video": np.stack([element["video"] for element in elements])}
     for key, dtype in _DTYPES.items():
         if key in elements[0]:

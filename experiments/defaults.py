@@ -25,6 +25,11 @@ def defaults() -> ConfigDict:
     model.embed_dim = placeholder(int)  # in place of the named size's
     model.depth = placeholder(int)
     model.num_heads = placeholder(int)
+    model.attention = "auto"  # what computes it: xla, splash (TPU), cudnn (GPU); auto: the best
+    # What is computed again in the backward pass, to save memory: none; products, all but matrix
+    # products with weights; full, every block from its input.
+    model.remat = "none"
+    model.scan_layers = False  # one compiled block for all: compiles sooner, runs slower
 
     config.data = data = ConfigDict()
     data.name = "kinetics400"  # NAME or NAME:VERSION, a TFDS folder of encoded video
@@ -113,7 +118,9 @@ def defaults() -> ConfigDict:
 
     config.mesh = mesh = ConfigDict()
     mesh.data = -1  # the devices that are left
-    mesh.fsdp = 1  # devices that split the weights
+    mesh.fsdp = 1  # devices that split a batch and the weights
+    mesh.sequence = 1  # devices that split a clip: its frames or, through time, its patch positions
+    mesh.tensor = 1  # devices that split heads and hidden layers
 
     config.profile = profile = ConfigDict()
     profile.first_step = placeholder(int)  # the first step that is traced; None: no trace

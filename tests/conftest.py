@@ -13,6 +13,10 @@ from tests import tiny_run
 
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
+# With libtpu installed, JAX would look for a TPU first, and complain. JAX_PLATFORMS=cuda,cpu tests
+# what needs a GPU.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
 # Half of what these tests cost is compiling, mostly of the same programs in other processes.
 if _CACHE not in os.environ:
     os.environ[_CACHE] = tempfile.mkdtemp(prefix="vidtx-tests-")

@@ -21,6 +21,7 @@ from absl import flags
 from vidtx.config import change, is_option, load_config, read_flags, resolve
 from vidtx.config.arguments import compared_arguments
 from vidtx.errors import ConfigError, VidtxError, explain
+from vidtx.reporting.files import as_path
 from vidtx.run import ComparedRun, problems_without_devices, run_comparison
 
 
@@ -80,7 +81,7 @@ def _run(arguments: list[str]) -> None:
     seeds = _seeds(values.seeds, options) or [None]
     runs = [_compared_run(values.config, row, seed, options) for seed in seeds for row in rows]
     title = f"{pathlib.Path(values.config).stem}: {', '.join(rows)}"
-    run_comparison(runs, pathlib.Path(values.workdir), title=title)
+    run_comparison(runs, as_path(values.workdir), title=title)
 
 
 def main(arguments: list[str] | None = None) -> int:

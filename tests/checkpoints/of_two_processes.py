@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 from tests.checkpoints import states
 from tests.checkpoints.damages import break_newest
 from tests.checkpoints.on_eight_devices import shardings
-from tests.sharding.on_eight_devices import mesh_of
+from tests.sharding.meshes import mesh_of
 from vidtx.checkpoints import BestStore, CheckpointStore, folder, restore_weights
 from vidtx.errors import CheckpointError, MachineError
 

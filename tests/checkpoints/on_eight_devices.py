@@ -9,7 +9,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tests.checkpoints import states
-from tests.sharding.on_eight_devices import mesh_of, small_mesh
+from tests.sharding.meshes import mesh_of
 from vidtx.checkpoints import CheckpointStore
 
 
@@ -34,7 +34,7 @@ def equal(left, right):
 
 
 def main():
-    meshes = {"one": small_mesh(mesh_of(-1, 1)), "2x4": mesh_of(2, 4), "8x1": mesh_of(8, 1)}
+    meshes = {"one": mesh_of(), "2x4": mesh_of(2, 4), "8x1": mesh_of(8)}
     places = {name: shardings(mesh) for name, mesh in meshes.items()}
     found = {}
     for source, sharding in places.items():

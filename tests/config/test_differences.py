@@ -31,6 +31,16 @@ def test_differences_name_keys_that_one_side_lacks(config):
     ]
 
 
+def test_a_run_from_before_an_option_of_where_and_how_it_computes_goes_on(config):
+    now = to_dict(resolve(config))
+    older = json.loads(json.dumps(now))
+    for name in ("attention", "remat", "scan_layers"):
+        del older["model"][name]
+    for axis in ("sequence", "tensor"):
+        del older["mesh"][axis]
+    assert differences(older, now) == []
+
+
 MAY_CHANGE = {
     "name": "other",
     "data.data_dir": "elsewhere",
@@ -57,6 +67,11 @@ MAY_CHANGE = {
     "checkpoint.keep_best": 3,
     "mesh.data": 4,
     "mesh.fsdp": 2,
+    "mesh.sequence": 2,
+    "mesh.tensor": 2,
+    "model.attention": "xla",
+    "model.remat": "full",
+    "model.scan_layers": True,
     "profile.first_step": 3,
     "profile.steps": 3,
     "debug.check_nans": True,

@@ -177,6 +177,8 @@ IMPOSSIBLE = {
     "checkpoint.keep_best": [-1],
     "mesh.data": [0, -2],
     "mesh.fsdp": [0],
+    "mesh.sequence": [0, -3],
+    "mesh.tensor": [0],
     "profile.first_step": [-1],
     "profile.steps": [0],
 }

@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 BELOW_THE_DOORS = {
     "data_pipelines", "config", "kernels", "models", "sharding", "checkpoints", "weights",
     "training", "evaluation", "inference", "analysis", "reporting", "distributed", "data_errors",
+    "launch",
 }  # fmt: skip
 
 # Every room may import itself, the standard library and, in vidtx, the errors.
@@ -23,6 +24,7 @@ MAY_IMPORT = {
     "version": set(),
     "config": set(),
     "kernels": set(),
+    "launch": set(),
     "models": {"kernels"},
     "sharding": {"config"},
     "checkpoints": {"sharding"},
@@ -47,6 +49,7 @@ OUTSIDE = {
     },
     "config": {"absl", "ml_collections"},
     "errors": set(),
+    "launch": set(),
 }  # fmt: skip
 NOWHERE = {"torch", "torchvision", "tensorflow", "keras", "clu", "transformers", "timm"}
 ORBAX = {"checkpoints"}  # the only room that knows it
@@ -136,6 +139,8 @@ def test_no_arrow_points_against_the_house(path):
         ("vidtx/run/train.py", "from vidtx import main"),
         ("vidtx/run/train.py", "from tests import conftest"),
         ("vidtx/errors.py", "from vidtx.config import RunSpec"),
+        ("vidtx/launch/gke.py", "import jax"),
+        ("vidtx/launch/gke.py", "from vidtx.config import load_config"),
     ],
 )
 def test_an_arrow_against_it_would_be_found(path, text):

@@ -73,6 +73,27 @@ def test_batches_do_not_depend_on_the_number_of_hosts(source, shard_count):
     assert_same(joined(shards), whole)
 
 
+@pytest.mark.parametrize(("first", "second"), [((0, 3), (1, 2)), ((0, 1, 2), (3,))])
+def test_a_host_may_read_several_blocks_of_a_batch(source, first, second):
+    """As where the chips of a host lie apart in the mesh."""
+    options = {"global_batch": 8, "seed": 3, "shard_count": 4, "start_batch": 1}
+    blocks = [take(3, source, SPEC, shard_index=block, **options) for block in range(4)]
+    for several in (first, second):
+        found = take(3, source, SPEC, shard_index=several, **options)
+        assert_same(found, joined([blocks[block] for block in several]))
+
+
+def test_several_blocks_are_judged_too(source):
+    options = {"global_batch": 8, "shard_count": 4}
+
+    def judged(blocks):
+        with eval_batches(source, SPEC, shard_index=blocks, **options) as batches:
+            assert len(batches) == 2
+            return list(batches)
+
+    assert_same(judged((1, 3)), joined([judged(1), judged(3)]))
+
+
 @pytest.mark.parametrize(("threads", "buffer"), [(0, None), (1, 1), (2, 7), (4, None)])
 def test_batches_do_not_depend_on_threads(source, threads, buffer):
     options = {"global_batch": 4, "seed": 3, "start_batch": 2}
@@ -298,6 +319,8 @@ def test_wrong_calls_name_value_and_bound(source):
         train_batches(source, SPEC, shard_count=4, **options)
     with pytest.raises(ValueError, match="shard_index=2"):
         eval_batches(source, SPEC, global_batch=6, shard_index=2, shard_count=2)
+    with pytest.raises(ValueError, match=r"shard_index=\(0, 3\)"):
+        eval_batches(source, SPEC, global_batch=6, shard_index=(0, 3), shard_count=3)
     with pytest.raises(ValueError, match="seed=-1"):
         train_batches(source, SPEC, global_batch=6, seed=-1)
     with pytest.raises(errors.DataError, match="holds no records"):

@@ -9,12 +9,11 @@ import pathlib
 import sys
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tests import tiny_run
-from tests.sharding.on_eight_devices import mesh_of
+from tests.sharding.meshes import mesh_of
 from vidtx.config import resolve
 from vidtx.evaluation import evaluate, make_eval_step
 from vidtx.sharding import rows_of_process
@@ -64,13 +63,14 @@ def batches(size, mesh, pixels, weights, **targets):
         "failed": (weights == 0).astype(np.int32),
         **targets,
     }
-    block, count = rows_of_process(mesh, size)
+    blocks, count = rows_of_process(mesh)
     for start in range(0, len(pixels), size):
         batch = {}
         for name, rows in values.items():
             here = rows[start : start + size]
             rest = np.zeros((size - len(here), *rows.shape[1:]), rows.dtype)
-            batch[name] = np.split(np.concatenate([here, rest]), count)[block]
+            parts = np.split(np.concatenate([here, rest]), count)
+            batch[name] = np.concatenate([parts[block] for block in blocks])
         yield batch
 
 
@@ -126,16 +126,14 @@ def plain(evaluation):
 
 def on_meshes(judged):
     """What ``judged(size, mesh)`` finds, for several batch sizes on 1, 2 and 8 devices."""
-    full = mesh_of(-1, 1)
-    found = {}
-    for devices in (1, 2, 8):
-        lengths = (devices, *[1] * (len(full.axis_names) - 1))
-        mesh = jax.make_mesh(
-            lengths, full.axis_names, axis_types=full.axis_types, devices=jax.devices()[:devices]
-        )
-        for size in (8, 24, 64):
-            found[f"{size} on {devices}"] = judged(size, mesh)
-    return found | {"16 on 2x4": judged(16, mesh_of(2, 4))}
+    found = {
+        f"{size} on {devices}": judged(size, mesh_of(devices))
+        for devices in (1, 2, 8)
+        for size in (8, 24, 64)
+    }
+    # Videos in four parts, each of two devices; and in two, each of four.
+    meshes = {"2x4": mesh_of(2, 4), "2x2x2": mesh_of(2, 2, 2), "2x2x2 in two": mesh_of(2, 1, 2, 2)}
+    return found | {f"16 on {name}": judged(16, mesh) for name, mesh in meshes.items()}
 
 
 def main():

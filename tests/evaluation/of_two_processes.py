@@ -7,7 +7,7 @@ import sys
 import jax
 
 from tests.evaluation import looked_up, ranked
-from tests.sharding.on_eight_devices import mesh_of
+from tests.sharding.meshes import mesh_of
 
 
 def main():
@@ -15,7 +15,14 @@ def main():
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=int(index))
     mesh = mesh_of(2, 2)
-    found = {"single": looked_up.judge(8, mesh).to_dict(), "multi": ranked.judge(8, mesh).to_dict()}
+    # The same videos on both.
+    shared = mesh_of(1, 1, 4)
+    found = {
+        "single": looked_up.judge(8, mesh).to_dict(),
+        "multi": ranked.judge(8, mesh).to_dict(),
+        "single, shared": looked_up.judge(8, shared).to_dict(),
+        "multi, shared": ranked.judge(8, shared).to_dict(),
+    }
     pathlib.Path(result).write_text(json.dumps(found))
 
 

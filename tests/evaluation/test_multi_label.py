@@ -46,7 +46,7 @@ def test_results_are_equal_for_any_batch(mesh):
 
 def test_every_video_counts_once_on_any_number_of_devices():
     everywhere = tiny_run.run_program("tests.evaluation.ranked", devices=8)
-    assert len(everywhere) == 10
+    assert len(everywhere) == 12
     first = next(iter(everywhere.values()))
     for found in everywhere.values():
         check(found, reference())
@@ -57,6 +57,10 @@ def test_every_video_counts_once_on_any_number_of_devices():
 def test_two_processes_find_the_same_each_from_its_own_rows(tmp_path):
     (found, other), *_ = tiny_run.run_two_processes("tests.evaluation.of_two_processes", tmp_path)
     assert found == other
+    # Rows of their own, and rows that they share.
+    for kind in ("single", "multi"):
+        shared, own = found[f"{kind}, shared"], found[kind]
+        assert shared == {**own, "loss": pytest.approx(own["loss"], rel=1e-6)}
     check(found["multi"], reference())
     figures, count, confusion = looked_up.reference()
     # Failed videos of either process's rows.

@@ -31,6 +31,8 @@ RUN = {
     "data.flip": True,
 }
 FSDP = RUN | {"mesh.fsdp": 2}
+# Every clip is split over the devices of both, which read the same ones.
+SEQUENCE = RUN | {"mesh.sequence": 4}
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +72,14 @@ def stopped_step(errors):
 
 
 def test_a_job_ends_as_one_process_does(motions_dir, tmp_path, alone, undisturbed):
-    workdir = tmp_path / "data_parallel"
-    codes, errors = finish_job(start_job(motions_dir, workdir, **RUN), workdir)
+    workdir = tmp_path / "sequence"
+    codes, errors = finish_job(start_job(motions_dir, workdir, **SEQUENCE), workdir)
     assert codes == [0, 0], errors
     assert_close(workdir, alone)
     assert_close(undisturbed, alone)
     # One process writes and prints.
     assert len(list((workdir / "tensorboard").iterdir())) == 1
-    printed = [(tmp_path / f"data_parallel.{index}.out").read_text() for index in range(2)]
+    printed = [(tmp_path / f"sequence.{index}.out").read_text() for index in range(2)]
     assert "8 steps" not in printed[1]
     assert "step  40/40" in printed[0]
     assert "step" not in printed[1]

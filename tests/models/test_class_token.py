@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from vidtx.kernels import STEPS, Grouping, grouped_attention
+from vidtx.kernels import STEPS, Grouping
+from vidtx.models.attention import attend_step
 
 from . import tiny
 
@@ -61,7 +62,9 @@ def test_how_many_there_are(scheme, class_tokens):
 def attend(step, grid, fused, fused_class):
     grouping = Grouping(STEPS[step], grid)
     return jax.jit(
-        lambda *args: grouped_attention(*args, grouping, num_heads=2),
+        lambda fused, fused_class: attend_step(
+            grouping.gather(fused), fused_class, grouping, head_dim=2
+        ),
         compiler_options=tiny.COMPILER_OPTIONS,
     )(fused, fused_class)
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from vidtx.models.layers import drop_path_factor
+from vidtx.models.layers import DropPath
 
 from . import tiny
 
@@ -145,7 +145,8 @@ def test_class_token_residuals_are_averaged_after_dropping():
 
 
 def test_survivors_are_scaled_so_that_the_mean_stays():
-    factor = np.asarray(drop_path_factor(jax.random.key(0), 0.25, (20_000,), np.float32))
+    drop_path = DropPath(jax.random.key(0), np.float32(0.25), np.arange(20_000))
+    factor = np.asarray(drop_path.factor((20_000,), np.float32))
     assert set(factor.tolist()) == {0.0, float(np.float32(1) / np.float32(0.75))}
     # Four standard deviations of the mean.
     np.testing.assert_allclose(factor.mean(), 1, atol=4 * (0.25 / 0.75 / 20_000) ** 0.5)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtx.kernels import STEPS, Grouping, grouped_attention
+from vidtx.kernels import STEPS, Grouping
+from vidtx.models.attention import attend_step
 
 from . import dense_reference, tiny
 
@@ -104,8 +105,8 @@ def test_a_token_changes_its_own_group_and_nothing_else(step, grid):
     fused = tiny.uniform("fused", (1, count, 12), 2.0)
     nudge = np.eye(count, dtype=np.float32)[:, :, None]
     nudged = np.concatenate([fused, fused + nudge]).reshape(count + 1, *grid, 12)
-    attended, _ = jax.jit(
-        lambda x: grouped_attention(x, None, grouping, num_heads=2),
+    attended = jax.jit(
+        lambda x: grouping.scatter(attend_step(grouping.gather(x), None, grouping, head_dim=2)[0]),
         compiler_options=tiny.COMPILER_OPTIONS,
     )(nudged)
     attended = np.asarray(attended).reshape(count + 1, count, 4)

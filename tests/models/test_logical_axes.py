@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
+from vidtx.models import get_scheme
+
 from . import tiny
 
 WEIGHT_NAMES = {"embed", "fc", "qkv", "heads", "mlp", "classes"}
@@ -15,7 +17,6 @@ RULES = (
     ("act_positions", "sequence"),
     ("act_embed", None),
 )
-CLASS_TOKENS = '[{"data"}, {}, {}]'
 FRAMES_SPLIT = '[{"data"}, {"sequence"}, {}, {}, {}]'
 POSITIONS_SPLIT = '[{"data"}, {}, {"sequence"}, {}, {}]'
 
@@ -71,7 +72,7 @@ def mesh():
 
 @pytest.mark.parametrize(
     ("scheme", "layouts"),
-    # In one block, in order: added steps, then the last step (and the MLP), then class tokens.
+    # In one block, in order: added steps, then the last step (and the MLP).
     [
         ("space", [FRAMES_SPLIT]),
         ("joint", [FRAMES_SPLIT]),
@@ -84,7 +85,12 @@ def test_the_residual_stream_is_placed_before_every_step(mesh, scheme, layouts):
     with jax.set_mesh(mesh), nn.logical_axis_rules(RULES):
         text = lowered(scheme)
     constraints = [line for line in text.splitlines() if "sharding_constraint" in line]
-    wanted = [*layouts, CLASS_TOKENS] * tiny.DEPTH
+    # Class tokens: as they come, after attention in every group of the last step, and after it.
+    clip = '[{"data"}, {}, {}]'
+    frame = '[{"data"}, {"sequence"}, {}]'
+    token = frame if scheme == "space" else clip
+    group = frame if get_scheme(scheme).vit_step.splits == "frames" else clip
+    wanted = [FRAMES_SPLIT, token, *[*layouts, token, group, token] * tiny.DEPTH]
     assert len(constraints) == len(wanted)
     for line, layout in zip(constraints, wanted, strict=True):
         assert layout in line

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
+from vidtx.errors import MachineError
 from vidtx.reporting import MetricWriter, read_metrics
 
 
@@ -152,6 +153,46 @@ def test_impossible_lines_are_refused(tmp_path, step, values, match):
 def test_impossible_resume_steps_are_refused(tmp_path):
     with pytest.raises(ValueError, match="resume_step=-2"):
         MetricWriter(tmp_path, resume_step=-2)
+
+
+def test_metrics_in_a_bucket_are_stored_before_a_state_is(bucket):
+    workdir, path = "gs://some-bucket/run", "some-bucket/run/metrics.jsonl"
+    with MetricWriter(workdir, resume_step=0) as writer:
+        writer.write(10, _values(10))
+        writer.flush()
+        assert [r["step"] for r in read_metrics(f"{workdir}/metrics.jsonl")] == [10]
+        for step in (20, 30):
+            writer.write(step, _values(step))
+    assert bucket.objects[path].count(b"\n") == 3
+    # A store refuses more than one write a second: lines are held back, and go up together.
+    assert bucket.uploads.count(path) == 3
+    (events,) = (name for name in bucket.objects if "/tensorboard/" in name)
+    assert bucket.uploads.count(events) == 3
+
+
+def test_a_resumed_file_in_a_bucket_equals_one_of_this_machine(bucket, tmp_path):
+    here = _train(tmp_path, 10, 101, resume_step=0)
+    for start, stop, resume_step in ((10, 81, 0), (60, 101, 50)):
+        with MetricWriter("gs://some-bucket/run", resume_step=resume_step) as writer:
+            for step in range(start, stop, 10):
+                writer.write(step, _values(step))
+    assert bucket.objects["some-bucket/run/metrics.jsonl"] == here.read_bytes()
+    assert sum("/tensorboard/" in name for name in bucket.objects) == 2
+
+
+def test_a_bucket_that_is_down_does_not_hide_what_ended_the_run(bucket):
+    def run(error):
+        bucket.down = False
+        with MetricWriter("gs://some-bucket/run", resume_step=0) as writer:
+            writer.write(10, _values(10))
+            bucket.down = True
+            if error:
+                raise error
+
+    with pytest.raises(ZeroDivisionError):
+        run(ZeroDivisionError())
+    with pytest.raises(MachineError, match=r"metrics\.jsonl cannot be written"):
+        run(None)
 
 
 def test_every_line_parses_without_this_package(tmp_path):

@@ -8,8 +8,8 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType
 
+from tests.sharding.meshes import mesh_of
 from vidtx.sharding import batch_sharding, replicated, use_mesh
 from vidtx.training.mixing import draw_mix, mix_clips, mix_targets
 
@@ -32,7 +32,7 @@ def from_afar(number, clips, targets):
 
 def compiled(function, shape, arguments):
     """The collectives of the compiled program, and what it gives."""
-    mesh = jax.make_mesh(shape, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    mesh = mesh_of(*shape)
     rows = batch_sharding(mesh)
     places = (replicated(mesh), rows, rows)
     with use_mesh(mesh):
@@ -50,7 +50,7 @@ def arguments(batch):
 def main(result):
     found = {"from_afar": {"collectives": compiled(from_afar, (8, 1), arguments(16))[0]}}
     # With 8 rows the two of a pair lie on different devices.
-    for batch, meshes in ((8, ((8, 1),)), (16, ((8, 1), (2, 4)))):
+    for batch, meshes in ((8, ((8, 1),)), (16, ((8, 1), (2, 4), (2, 1, 2, 2)))):
         alone = jax.device_get(mixed(*arguments(batch)))
         for shape in meshes:
             collectives, results = compiled(mixed, shape, arguments(batch))

@@ -235,7 +235,10 @@ def on_eight_devices():
     return run_program("tests.training.mixed_on_eight_devices")
 
 
-CASES = ["8 rows on (8, 1)", "16 rows on (8, 1)", "16 rows on (2, 4)"]
+CASES = [
+    "8 rows on (8, 1)",
+    *(f"16 rows on {mesh}" for mesh in ("(8, 1)", "(2, 4)", "(2, 1, 2, 2)")),
+]
 
 
 @pytest.mark.parametrize("case", CASES)

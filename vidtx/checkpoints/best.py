@@ -2,13 +2,13 @@
 
 import math
 import os
-import pathlib
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from vidtx.checkpoints.agreement import DamagedError, gather
 from vidtx.checkpoints.folder import Folder
+from vidtx.checkpoints.places import Path, absolute
 from vidtx.checkpoints.reading import Choose, all_of, read_facts
 
 State = TypeVar("State")
@@ -54,7 +54,7 @@ class BestStore:
         Raises:
           MachineError: a score may not be read, or processes do not share the run directory.
         """
-        self.directory = pathlib.Path(workdir).absolute() / "best"
+        self.directory = absolute(workdir) / "best"
         self._keep = 0 if read_only else keep
         self._facts = {} if contract is None else {"contract": dict(contract)}
         self._folder = Folder(self.directory, note=note, read_only=self._keep == 0)
@@ -142,7 +142,7 @@ def _check(step: int, score: float) -> int:
     return zlib.crc32(f"{step} {score!r}".encode())
 
 
-def _score_in(folder: pathlib.Path) -> float:
+def _score_in(folder: Path) -> float:
     facts = read_facts(folder, "score")
     step, score = facts.get("step"), facts.get("score")
     if facts.get("check") != _check(step, score) or str(step) != folder.name:

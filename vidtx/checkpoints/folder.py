@@ -6,8 +6,6 @@ must lie where all of them see it.
 
 import contextlib
 import logging
-import pathlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +15,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from vidtx.checkpoints.agreement import DamagedError, agreed, gather
 from vidtx.checkpoints.digests import digests
+from vidtx.checkpoints.places import Path, in_bucket, keep, remove
 from vidtx.checkpoints.reading import Choose, first_line, read_tree
 from vidtx.errors import CheckpointError, MachineError
 from vidtx.sharding.processes import is_lead, raised_by_all
@@ -34,7 +33,7 @@ class Folder:
 
     def __init__(
         self,
-        directory: pathlib.Path,
+        directory: Path,
         *,
         note: Callable[[str], None],
         read_only: bool = False,
@@ -60,8 +59,13 @@ class Folder:
             "score": ocp.JsonCheckpointHandler(),
             "contract": ocp.JsonCheckpointHandler(),
         }
+        if is_lead() and not read_only:
+            try:
+                keep(directory)
+            except self._failures as error:
+                raise self._unwritable(error) from error
         # That a folder is only read is what was asked for, and nothing to be warned of.
-        with _quiet():
+        with _quiet(), _unlisted_told(directory):
             options = ocp.CheckpointManagerOptions(
                 preservation_policy=policy,
                 create=not read_only,
@@ -78,7 +82,7 @@ class Folder:
             )
         if is_lead() and not read_only:
             for remains in directory.glob("deleted-*"):
-                shutil.rmtree(remains, ignore_errors=True)
+                remove(remains)
         self.list_again()
 
     @property
@@ -90,7 +94,8 @@ class Folder:
         """Looks which checkpoints there are; returns when all processes see the same."""
         patience = time.monotonic() + _PATIENCE
         while True:
-            self._manager.reload()
+            with _unlisted_told(self.directory):
+                self._manager.reload()
             seen = gather([self.directory.is_dir(), self.steps])
             if all(one == seen[0] for one in seen):
                 return
@@ -123,7 +128,7 @@ class Folder:
         items["state"] = ocp.args.StandardSave(state)
         try:
             started = self._manager.save(step, args=ocp.args.Composite(**items), force=late)
-        except (OSError, ValueError) as error:
+        except self._failures as error:
             raise self._unwritable(error) from error
         if not started:
             raise self._unwritable(ValueError(f"a checkpoint newer than {step} is there"))
@@ -139,8 +144,13 @@ class Folder:
     def _finish(self) -> None:
         try:
             self._manager.wait_until_finished()
-        except (OSError, ValueError) as error:
+        except self._failures as error:
             raise self._unwritable(error) from error
+
+    @property
+    def _failures(self) -> tuple[type[Exception], ...]:
+        """What a failed write raises; the clients of stores have many kinds of errors."""
+        return (Exception,) if in_bucket(self.directory) else (OSError, ValueError)
 
     def _unwritable(self, error: Exception) -> MachineError:
         return MachineError(
@@ -190,7 +200,7 @@ class Folder:
             )
         return None
 
-    def _path(self, step: int) -> pathlib.Path:
+    def _path(self, step: int) -> Path:
         return self.directory / str(step)
 
     def set_aside(self, step: int, cause: Exception) -> bool:
@@ -210,12 +220,20 @@ class Folder:
         return True
 
     def delete(self, step: int) -> None:
-        """Deletes a checkpoint, of which nothing is left half: it goes under another name first."""
-        target = self._rename(step, f"deleted-{step}")
-        if is_lead():
-            shutil.rmtree(target, ignore_errors=True)
+        """Deletes a checkpoint, of which nothing is left half: it goes under another name first.
 
-    def _rename(self, step: int, name: str) -> pathlib.Path:
+        In a bucket it does not, as that would be to write it again.
+        """
+        if not in_bucket(self.directory):
+            target = self._rename(step, f"deleted-{step}")
+            if is_lead():
+                remove(target)
+            return
+        if is_lead():
+            remove(self._path(step))
+        self.list_again()
+
+    def _rename(self, step: int, name: str) -> Path:
         def rename() -> str:
             target, attempt = self.directory / name, 1
             while target.exists():
@@ -224,7 +242,7 @@ class Folder:
             if is_lead():
                 try:
                     self._path(step).rename(target)
-                except OSError as error:
+                except self._failures as error:
                     raise MachineError(
                         f"Checkpoint {step} in {self.directory} cannot be renamed to "
                         f"{target.name}: {first_line(error)}. Mend the permissions or the storage."
@@ -240,6 +258,21 @@ class Folder:
         # Not agreed upon: a process that closes because it fails would wait for ever.
         self._finish()
         self._manager.close()
+
+
+@contextlib.contextmanager
+def _unlisted_told(directory: Path) -> Iterator[None]:
+    """Whatever the clients of a store raise while a folder is listed becomes ours."""
+    try:
+        yield
+    except Exception as error:
+        if not in_bucket(directory):
+            raise
+        raise MachineError(
+            f"The checkpoints in {directory} cannot be listed: {first_line(error)}. Mend the "
+            "network, or the permissions: the account needs storage.objects.* and "
+            "storage.buckets.get of the bucket."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Reading one checkpoint: all of a state or some of its arrays, compared with what was saved."""
 
 import json
-import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ import orbax.checkpoint as ocp
 
 from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.digests import digests, named_leaves
+from vidtx.checkpoints.places import Path, exists, unreachable
 from vidtx.errors import CheckpointError, ConfigError, MachineError
 from vidtx.sharding.processes import raised_by_all
 
@@ -23,10 +23,10 @@ _LONGEST_CAUSE = 160
 # and a ``dtype``, and the checkpoint's folder; gives a tree of `jax.ShapeDtypeStruct` with
 # shardings, which has the names, shapes and types of what was saved, and the leaf ``step``. It may
 # raise `CheckpointError`.
-Choose = Callable[[Any, pathlib.Path], Tree]
+Choose = Callable[[Any, Path], Tree]
 
 
-def read_tree(folder: pathlib.Path, choose: Choose[Tree]) -> Tree:
+def read_tree(folder: Path, choose: Choose[Tree]) -> Tree:
     """Reads those arrays of a checkpoint that are wanted, in all processes or in none.
 
     Args:
@@ -45,7 +45,7 @@ def read_tree(folder: pathlib.Path, choose: Choose[Tree]) -> Tree:
     return restored
 
 
-def read_facts(folder: pathlib.Path, item: str) -> dict:
+def read_facts(folder: Path, item: str) -> dict:
     """What was saved beside the state as JSON under the name ``item``.
 
     Raises:
@@ -54,7 +54,7 @@ def read_facts(folder: pathlib.Path, item: str) -> dict:
     return agreed(lambda: _told_apart(folder, lambda: _facts(folder, item)))
 
 
-def read_contract(folder: pathlib.Path) -> dict | None:
+def read_contract(folder: Path) -> dict | None:
     """What the weights of a checkpoint ask of whoever uses them; None where nothing is on record.
 
     Raises:
@@ -63,7 +63,7 @@ def read_contract(folder: pathlib.Path) -> dict | None:
     """
 
     def read() -> dict | None:
-        return _facts(folder, "contract") if (folder / "contract").exists() else None
+        return _facts(folder, "contract") if exists(folder / "contract") else None
 
     try:
         return agreed(lambda: _told_apart(folder, read))
@@ -76,7 +76,7 @@ def read_contract(folder: pathlib.Path) -> dict | None:
         ) from error
 
 
-def _read(folder: pathlib.Path, choose: Choose[Tree]) -> tuple[Tree, dict]:
+def _read(folder: Path, choose: Choose[Tree]) -> tuple[Tree, dict]:
     # Not by Orbax's manager: that waits for the other processes, which may have failed by then.
     handler = ocp.PyTreeCheckpointHandler()
     saved = handler.metadata(folder / "state").tree
@@ -92,14 +92,14 @@ def _read(folder: pathlib.Path, choose: Choose[Tree]) -> tuple[Tree, dict]:
     return handler.restore(folder / "state", args=arguments), _facts(folder, "digests")
 
 
-def _facts(folder: pathlib.Path, item: str) -> dict:
+def _facts(folder: Path, item: str) -> dict:
     facts = json.loads((folder / item / "metadata").read_text())
     if not isinstance(facts, dict):
         raise DamagedError(f"{item} is no table")
     return facts
 
 
-def _compare(folder: pathlib.Path, restored: Any, found: dict, noted: dict) -> None:
+def _compare(folder: Path, restored: Any, found: dict, noted: dict) -> None:
     changed = sorted(name for name in found if found[name] != noted.get(name))
     if changed:
         raise DamagedError(f"the stored bits of {changed[0]} have changed")
@@ -108,7 +108,7 @@ def _compare(folder: pathlib.Path, restored: Any, found: dict, noted: dict) -> N
         raise DamagedError(f"it holds the state of step {step}")
 
 
-def _told_apart(folder: pathlib.Path, read: Callable[[], Tree]) -> Tree:
+def _told_apart(folder: Path, read: Callable[[], Tree]) -> Tree:
     """Calls ``read``; its errors become ours: it is not to be read here, or not at all."""
     try:
         return read()
@@ -119,16 +119,21 @@ def _told_apart(folder: pathlib.Path, read: Callable[[], Tree]) -> Tree:
             f"Checkpoint {folder.name} in {folder.parent} cannot be restored on this machine: "
             f"{first_line(error)}. Use more devices or memory, or mend the permissions."
         ) from error
-    # Whatever reading raises means that it cannot be read: storage errors reach us as bare
+    # Whatever else reading raises means that it cannot be read: storage errors reach us as bare
     # exceptions too.
     except Exception as error:
+        if unreachable(folder, error):
+            raise MachineError(
+                f"Checkpoint {folder.name} in {folder.parent} cannot be read now: "
+                f"{first_line(error)}. Mend the network or the permissions, and try again."
+            ) from error
         raise DamagedError(first_line(error)) from error
 
 
 def all_of(abstract: Tree) -> Choose[Tree]:
     """To read everything, which must be what ``abstract`` says."""
 
-    def choose(saved: Any, folder: pathlib.Path) -> Tree:
+    def choose(saved: Any, folder: Path) -> Tree:
         mismatches = list(_mismatches(saved, abstract))
         if mismatches:
             more = len(mismatches) - _MISMATCHES_SHOWN

@@ -10,13 +10,13 @@ set (`jax.set_mesh`) meanwhile.
 """
 
 import os
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from orbax.checkpoint import checkpoint_managers
 
 from vidtx.checkpoints.folder import Folder
+from vidtx.checkpoints.places import absolute
 from vidtx.checkpoints.reading import all_of
 
 State = TypeVar("State")
@@ -43,7 +43,7 @@ class CheckpointStore:
         """Opens the store, which need not exist yet.
 
         Args:
-          workdir: the run directory.
+          workdir: the run directory, on this machine or in a bucket (``gs://…``).
           keep: how many of the newest to keep; None to keep all.
           keep_every: those whose step is a multiple of it are kept for ever; None for none.
           folder: where in the run directory they are.
@@ -56,7 +56,7 @@ class CheckpointStore:
         Raises:
           MachineError: the processes of a run do not share the run directory.
         """
-        self.directory = pathlib.Path(workdir).absolute() / folder
+        self.directory = absolute(workdir) / folder
         self._facts = {} if contract is None else {"contract": dict(contract)}
         self._folder = Folder(
             self.directory, note=note, read_only=read_only, policy=_policy(keep, keep_every)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.best import BestStore
 from vidtx.checkpoints.digests import named_leaves, path_keys
 from vidtx.checkpoints.folder import Folder
+from vidtx.checkpoints.places import Path, absolute
 from vidtx.checkpoints.reading import difference, read_contract, read_tree
 from vidtx.errors import CheckpointError, ConfigError
 from vidtx.sharding.processes import is_lead, raised_by_all
@@ -38,7 +38,7 @@ class Weights:
         nothing is on record.
     """
 
-    source: pathlib.Path
+    source: Path
     step: int
     averaged: bool
     taken: dict[str, jax.Array]
@@ -82,7 +82,7 @@ def restore_weights(
       CheckpointError: it holds no checkpoint that can be read, or one of another model.
       MachineError: memory does not suffice, or reading is not allowed.
     """
-    path = pathlib.Path(path).absolute()
+    path = absolute(path)
     kind, folder = agreed(lambda: _kind(path))
     fit = _Fit(abstract_params)
     if kind == "one":
@@ -118,7 +118,7 @@ def restore_weights(
     )
 
 
-def _kind(path: pathlib.Path) -> tuple[str, pathlib.Path]:
+def _kind(path: Path) -> tuple[str, Path]:
     """What ``path`` names: ``run``, ``best`` or ``one``, and the folder that holds or is it."""
     known = "a run directory, its best folder, or one checkpoint such as RUN/checkpoints/1400"
     try:
@@ -135,7 +135,7 @@ def _kind(path: pathlib.Path) -> tuple[str, pathlib.Path]:
     raise CheckpointError(f"{path} holds no checkpoints. Name {known}.")
 
 
-def _read_one(folder: pathlib.Path, fit: "_Fit") -> Any:
+def _read_one(folder: Path, fit: "_Fit") -> Any:
     try:
         return read_tree(folder, fit)
     except DamagedError as error:
@@ -162,7 +162,7 @@ class _Fit:
             for path, leaf in jax.tree_util.tree_leaves_with_path(abstract_params)
         }
 
-    def __call__(self, saved: Any, folder: pathlib.Path) -> Any:
+    def __call__(self, saved: Any, folder: Path) -> Any:
         self.field = "ema" if jax.tree.leaves(saved.get("ema")) else "params"
         there = named_leaves(saved.get(self.field, {}))
         wanted = {".".join(keys): leaf for keys, leaf in self._wanted.items()}
@@ -184,7 +184,7 @@ class _Fit:
         return {"step": _step_like(wanted.values()), self.field: tree}
 
 
-def _refusal(folder: pathlib.Path, lines: dict[str, str]) -> str:
+def _refusal(folder: Path, lines: dict[str, str]) -> str:
     listing = "\n".join(f"  - {line}" for name, line in lines.items() if not name.startswith(_HEAD))
     embeddings = (
         "Embeddings of another size are not converted: image size, patch size and frames must be "

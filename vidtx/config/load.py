@@ -34,6 +34,11 @@ def find_config(reference: str) -> tuple[pathlib.Path, str | None]:
     Raises:
       ConfigError: there is no such file or name, or the file has no ``get_config``.
     """
+    if "://" in reference:
+        raise ConfigError(
+            f"--config={reference}: a config is run as Python, so it must lie on this machine. "
+            "Copy it here, and name the copy."
+        )
     name, _, argument = reference.partition(":")
     known = experiments()
     if name in known:

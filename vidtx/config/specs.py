@@ -33,6 +33,9 @@ class ModelSpec:
     embed_dim: int | None
     depth: int | None
     num_heads: int | None
+    attention: str
+    remat: str
+    scan_layers: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +89,10 @@ class DataSpec:
 class MeshSpec:
     """Lengths of the device mesh's axes; -1, at most once, takes the devices that are left."""
 
-    data: int
-    fsdp: int
+    data: int = -1
+    fsdp: int = 1
+    sequence: int = 1
+    tensor: int = 1
 
     def problems(self) -> Iterator[str]:
         """What is impossible about the values, a sentence each."""
@@ -173,6 +178,11 @@ MAY_CHANGE = frozenset(
         "checkpoint.keep_best",
         "mesh.data",
         "mesh.fsdp",
+        "mesh.sequence",
+        "mesh.tensor",
+        "model.attention",
+        "model.remat",
+        "model.scan_layers",
         "profile.first_step",
         "profile.steps",
         "debug.check_nans",

@@ -71,6 +71,13 @@ class MultiLabelStep:
             judged.append(self._step(params, batch))
         return judged
 
+    def lower(
+        self, num_classes: int, params: dict, batch: Mapping[str, jax.Array]
+    ) -> jax.stages.Lowered:
+        """The step's program, for arrays like these or `jax.ShapeDtypeStruct`."""
+        with use_mesh(self._mesh):
+            return self._step.lower(params, batch)
+
     def mark(self, judged: list[Judged]) -> jax.Array:
         """What is ready once the last of these rows are."""
         return judged[-1].weight

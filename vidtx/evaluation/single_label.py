@@ -1,5 +1,6 @@
 """One class a video: whole-number counts, exact for any batch size and device count."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import flax.struct
@@ -103,6 +104,14 @@ class SingleLabelStep:
         """The counts with a batch in them."""
         with use_mesh(self._mesh):
             return self._step(counts, params, batch)
+
+    def lower(
+        self, num_classes: int, params: dict, batch: Mapping[str, jax.Array]
+    ) -> jax.stages.Lowered:
+        """The step's program, for arrays like these or `jax.ShapeDtypeStruct`."""
+        counts = jax.eval_shape(functools.partial(Counts.empty, num_classes))
+        with use_mesh(self._mesh):
+            return self._step.lower(counts, params, batch)
 
     def mark(self, counts: Counts) -> jax.Array:
         """What is ready once these counts are; the next step takes their own memory."""

@@ -1,6 +1,15 @@
 """Attention steps: the table of token groupings, and the backends that attend within groups."""
 
-from vidtx.kernels.attention import attend, grouped_attention
+from vidtx.kernels.attention import attend, attend_groups
+from vidtx.kernels.choice import ATTENTION, choose_backend
 from vidtx.kernels.grouping import STEPS, Grouping, Step
 
-__all__ = ["STEPS", "Grouping", "Step", "attend", "grouped_attention"]
+__all__ = [
+    "ATTENTION",
+    "STEPS",
+    "Grouping",
+    "Step",
+    "attend",
+    "attend_groups",
+    "choose_backend",
+]

@@ -1,16 +1,18 @@
-"""The plain attention step: one function on one group, carried over groups and clips by `jax.vmap`.
+"""Attention in groups of tokens, by any backend; the plain one is here.
 
-A backend of a step does everything between its two projections: it takes the fused query, key and
-value of patches and class token, and returns what the output projection takes. Letters: ``B``
-clips, ``T`` frames, ``H`` and ``W`` patch rows and columns, ``G`` groups, ``N`` tokens of a group,
-``D`` embedding width, ``A`` heads, ``K`` head width.
+A backend does everything between query, key and value and what the output projection takes.
+Letters: ``B`` clips, ``G`` groups, ``N`` queries and ``M`` keys of a group, ``A`` heads, ``K`` head
+width.
 """
 
 import jax
 import jax.numpy as jnp
-from einops import rearrange
+import numpy as np
 
-from vidtx.kernels.grouping import Grouping
+from vidtx.kernels import cudnn, splash
+
+# From so many keys on, the backward pass is given weights in the dtype of the computation alone.
+_LEAN_KEYS = 128
 
 
 def attend(
@@ -27,47 +29,74 @@ def attend(
     Returns:
       ``[N, A, K]`` in the dtype of ``value``. Logits and softmax are float32.
     """
-    scale = query.shape[-1] ** -0.5
-    logits = jnp.einsum("nak,mak->anm", query * scale, key, preferred_element_type=jnp.float32)
+    if key.shape[0] < _LEAN_KEYS:
+        return _forward(query, key, value, valid)[0]
+    return _lean_attend(query, key, value, valid)
+
+
+def _forward(query, key, value, valid):
+    scaled = query * query.shape[-1] ** -0.5
+    logits = jnp.einsum("nak,mak->anm", scaled, key, preferred_element_type=jnp.float32)
     if valid is not None:
         logits = jnp.where(valid, logits, jnp.finfo(logits.dtype).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
-    return jnp.einsum("anm,mak->nak", weights, value)
+    attended = jnp.einsum("anm,mak->nak", weights, value)
+    return attended, (scaled, key, value, weights, attended)
 
 
-def grouped_attention(
-    patches: jax.Array, class_tokens: jax.Array | None, grouping: Grouping, *, num_heads: int
-) -> tuple[jax.Array, jax.Array | None]:
-    """One attention step between its projections.
+def _backward(kept, given):
+    scaled, key, value, weights, attended = kept
+    by_value = jnp.einsum("anm,nak->mak", weights, given)
+    by_weights = jnp.einsum("nak,mak->anm", given, value, preferred_element_type=jnp.float32)
+    # Of a row of the softmax, what its gradient takes away is Σ_m w_nm ∂w_nm, which is o_n · ∂o_n.
+    means = jnp.einsum("nak,nak->an", attended, given, preferred_element_type=jnp.float32)
+    by_logits = (weights * (by_weights - means[..., None])).astype(scaled.dtype)
+    by_query = jnp.einsum("anm,mak->nak", by_logits, key) * scaled.shape[-1] ** -0.5
+    by_key = jnp.einsum("anm,nak->mak", by_logits, scaled)
+    return by_query, by_key, by_value, None
+
+
+# Differentiating a softmax would keep its weights in float32 as well. Where groups are short, what
+# is kept is padded to whole tiles of a TPU's memory in either dtype, and the compiler does better
+# with its own gradient.
+_lean_attend = jax.custom_vjp(lambda *arguments: _forward(*arguments)[0])
+_lean_attend.defvjp(_forward, _backward)
+
+
+def attend_groups(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    valid: jax.Array | np.ndarray | None = None,
+    *,
+    backend: str,
+) -> jax.Array:
+    """Softmax attention inside every group of every clip.
+
+    Queries may be fewer than keys, where devices share a group's queries. The compiler does not
+    split splash and cudnn over devices: with several, call them inside `jax.shard_map`, with
+    ``check_vma=False``.
 
     Args:
-      patches: fused query, key and value of the patches, ``[B, T, H, W, 3·D]``: query, then key,
-        then value, each head-major.
-      class_tokens: the same of the class token, ``[B, S, 3·D]`` with ``S`` either 1 (copied into
-        every group) or ``G`` (one a group); None where the step treats patches alone.
-      grouping: the groups.
-      num_heads: ``A``.
+      query: ``[B, G, N, A, K]``.
+      key: ``[B, G, M, A, K]``.
+      value: ``[B, G, M, A, K]``.
+      valid: bool ``[G, M]``, the keys that may be looked at; None for all.
+      backend: what computes it, from `choose_backend`.
 
     Returns:
-      Attended patches ``[B, T, H, W, D]`` and attended class tokens ``[B, G, D]``, one a group
-      (None without class tokens).
+      ``[B, G, N, A, K]`` in the dtype of ``value``. Logits and softmax are float32.
+
+    Raises:
+      ValueError: no such backend.
     """
-    tokens = grouping.gather(patches)
-    valid = grouping.valid
-    if class_tokens is not None:
-        batch, groups = tokens.shape[:2]
-        copies = jnp.broadcast_to(class_tokens, (batch, groups, class_tokens.shape[-1]))
-        tokens = jnp.concatenate([copies[:, :, None], tokens], axis=2)
-        if valid is not None:
-            valid = jnp.pad(valid, [(0, 0), (1, 0)], constant_values=True)
-    query, key, value = rearrange(
-        tokens, "b g n (three a k) -> three b g n a k", three=3, a=num_heads
-    )
+    if backend == "splash":
+        return splash.attend_groups(query, key, value, valid)
+    if backend == "cudnn":
+        return cudnn.attend_groups(query, key, value, valid)
+    if backend != "xla":
+        raise ValueError(f"backend is {backend!r}; it must be xla, splash or cudnn.")
     # Nested over the two leading axes, in memory order: free on every backend, where mapping over
     # an inner axis costs half as much again on a TPU.
     over_groups = jax.vmap(attend, in_axes=(0, 0, 0, None if valid is None else 0))
-    over_clips = jax.vmap(over_groups, in_axes=(0, 0, 0, None))
-    attended = rearrange(over_clips(query, key, value, valid), "b g n a k -> b g n (a k)")
-    if class_tokens is None:
-        return grouping.scatter(attended), None
-    return grouping.scatter(attended[:, :, 1:]), attended[:, :, 0]
+    return jax.vmap(over_groups, in_axes=(0, 0, 0, None))(query, key, value, valid)

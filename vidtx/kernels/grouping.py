@@ -30,13 +30,14 @@ class Step:
       pattern: einops pattern from the token grid to groups. ``t h w`` are frames, patch rows and
         columns inside a group or its index; ``s y x`` the parts into which the temporal, vertical
         and horizontal axes are halved.
-      mixes_frames_only: whether tokens of one patch position alone look at each other, so that
-        patch positions, rather than frames, can be split over devices.
+      splits: what of a clip devices can share without looking at each other's tokens: whole groups,
+        by ``positions`` or by ``frames``, or, where every group reaches through time, ``tokens``
+        that ask, of which frames are the major axis in every group.
     """
 
     name: str
     pattern: str
-    mixes_frames_only: bool = False
+    splits: str
 
     @property
     def halved(self) -> dict[str, str]:
@@ -49,18 +50,18 @@ STEPS = {
     step.name: step
     for step in (
         # The clip's patches at one position, through time (Eq. 11).
-        Step("time", "b t h w d -> b (h w) t d", mixes_frames_only=True),
+        Step("time", "b t h w d -> b (h w) t d", "positions"),
         # The patches of one frame (Eq. 6).
-        Step("space", "b t h w d -> b t (h w) d"),
+        Step("space", "b t h w d -> b t (h w) d", "frames"),
         # All patches of the clip (Eq. 5).
-        Step("joint", "b t h w d -> b 1 (t h w) d"),
+        Step("joint", "b t h w d -> b 1 (t h w) d", "tokens"),
         # Quadrants of F × H/2 × W/2 patches (section 3); not to let them overlap is our choice.
-        Step("local", "b t (y h) (x w) d -> b (y x) (t h w) d"),
+        Step("local", "b t (y h) (x w) d -> b (y x) (t h w) d", "tokens"),
         # A stride of two along all three axes (section 3); the eight parity classes are our choice.
-        Step("global", "b (t s) (h y) (w x) d -> b (s y x) (t h w) d"),
+        Step("global", "b (t s) (h y) (w x) d -> b (s y x) (t h w) d", "tokens"),
         # One row, and one column, of one frame (section 3, axial).
-        Step("width", "b t h w d -> b (t h) w d"),
-        Step("height", "b t h w d -> b (t w) h d"),
+        Step("width", "b t h w d -> b (t h) w d", "frames"),
+        Step("height", "b t h w d -> b (t w) h d", "frames"),
     )
 }
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from vidtx.kernels import ATTENTION
 from vidtx.models.embedding import POSITION_EMBEDDINGS
 from vidtx.models.schemes import SCHEMES
-from vidtx.models.timesformer import TimeSformer
+from vidtx.models.timesformer import REMAT, TimeSformer
 
 
 class Size(NamedTuple):
@@ -47,6 +48,10 @@ def create_model(
     embed_dim: int | None = None,
     depth: int | None = None,
     num_heads: int | None = None,
+    attention: str = "auto",
+    remat: str = "none",
+    scan_layers: bool = False,
+    platform: str | None = None,
 ) -> TimeSformer:
     """A model by name, such as ``timesformer_b16``: size (ti, s, b, l, h), then patch size.
 
@@ -67,6 +72,12 @@ def create_model(
       embed_dim: ``D``, in place of the size's.
       depth: number of blocks, in place of the size's.
       num_heads: ``A``, in place of the size's.
+      attention: what computes it: xla, splash (TPU), cudnn (GPU), or auto, which picks for each
+        step.
+      remat: what the backward pass computes again to save memory: none, products (all but the
+        products with weights) or full (every block from its input).
+      scan_layers: compile one block for all of them; parameters are the same.
+      platform: of the devices that it will run on, cpu, gpu or tpu; None for JAX's default.
 
     Raises:
       ValueError: an argument out of bounds; the message lists all that are.
@@ -126,6 +137,10 @@ def create_model(
     compute = next((_DTYPES[key] for key in _DTYPES if dtype in (key, _DTYPES[key])), None)
     if compute is None:
         problems.append(f"dtype is {dtype!r}; it must be {' or '.join(_DTYPES)}.")
+    if attention not in ATTENTION:
+        problems.append(f"attention is {attention!r}; it must be one of {', '.join(ATTENTION)}.")
+    if remat not in REMAT:
+        problems.append(f"remat is {remat!r}; it must be one of {', '.join(REMAT)}.")
     if problems:
         raise ValueError("\n".join(problems))
 
@@ -139,6 +154,10 @@ def create_model(
         init_stddev=init_stddev,
         time_init_stddev=time_init_stddev,
         dtype=compute,
+        attention=attention,
+        remat=remat,
+        scan_layers=scan_layers,
+        platform=platform,
         **{label: int(value) for label, value in counts.items()},
     )
 

@@ -7,7 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
+from vidtx.models import placement
 from vidtx.models.layers import Layers
 
 POSITION_EMBEDDINGS = ("none", "space", "space_time")
@@ -29,6 +31,63 @@ def _uniform(bound: float) -> Callable:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init
+
+
+class PatchLayer(nn.Module):
+    """The linear layer that all patches share, as a convolution; ``kernel`` and ``bias``.
+
+    Attributes:
+      dim: ``D``.
+      patch_size: side of the square patches, in pixels.
+      dtype: of the computation.
+    """
+
+    dim: int
+    patch_size: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, clips: jax.Array) -> jax.Array:
+        """Maps clips ``[B, T, height, width, 3]`` to patches ``[B, T, H, W, D]``."""
+        side, channels = self.patch_size, clips.shape[-1]
+        # The reference leaves this layer at its framework's default, U(±1/√fan-in).
+        uniform = _uniform((channels * side**2) ** -0.5)
+        kernel = nn.with_logical_partitioning(uniform, (None, None, None, "embed"))
+        kernel = self.param("kernel", kernel, (side, side, channels, self.dim), jnp.float32)
+        bias = nn.with_logical_partitioning(uniform, ("embed",))
+        bias = self.param("bias", bias, (self.dim,), jnp.float32)
+        arguments = [leaf.astype(self.dtype) for leaf in (clips, kernel, bias)]
+
+        # A convolution has one batch axis, and the compiler cannot split one that is made of two
+        # which are split already; nor clips and channels both over the same devices. So it would
+        # gather clips. Each device convolves its own instead, with all of the weights.
+        count = clips.shape[1]
+        batch_axes = placement.mesh_axes("act_batch", len(clips))
+        parts = placement.parts("act_frames")
+        if parts * placement.parts("act_batch", len(clips)) == 1:
+            return _convolve(*arguments)
+        clips, *weights = arguments
+        clips = jnp.pad(clips, [(0, 0), (0, -count % parts), (0, 0), (0, 0), (0, 0)])
+        split = PartitionSpec(batch_axes, placement.mesh_axes("act_frames"))
+        convolve = jax.shard_map(
+            _convolve,
+            in_specs=(split, PartitionSpec(), PartitionSpec()),
+            out_specs=split,
+            check_vma=False,
+        )
+        return convolve(placement.place_frames(clips), *weights)[:, :count]
+
+
+def _convolve(clips: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    batch, frames, *picture = clips.shape
+    patches = jax.lax.conv_general_dilated(
+        clips.reshape(batch * frames, *picture),
+        kernel,
+        window_strides=kernel.shape[:2],
+        padding="VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return patches.reshape(batch, frames, *patches.shape[1:]) + bias
 
 
 class Embedding(nn.Module):
@@ -65,18 +124,7 @@ class Embedding(nn.Module):
           Patches ``[B, T, H, W, D]`` and class tokens ``[B, S, D]``.
         """
         frames, rows, columns = self.trained_grid
-        # The reference leaves this layer at its framework's default, U(±1/√fan-in).
-        uniform = _uniform((3 * self.patch_size**2) ** -0.5)
-        patches = nn.Conv(
-            self.dim,
-            (self.patch_size, self.patch_size),
-            strides=(self.patch_size, self.patch_size),
-            padding="VALID",
-            dtype=self.layers.dtype,
-            kernel_init=nn.with_logical_partitioning(uniform, (None, None, None, "embed")),
-            bias_init=nn.with_logical_partitioning(uniform, ("embed",)),
-            name="patch",
-        )(clips)
+        patches = PatchLayer(self.dim, self.patch_size, self.layers.dtype, name="patch")(clips)
         batch, num_frames, num_rows, num_columns, _ = patches.shape
 
         class_token = self._table("class_token", 1, self.layers.init_stddev)
@@ -91,7 +139,10 @@ class Embedding(nn.Module):
             patches += table[nearest_indices(frames, num_frames), None, None]
 
         copies = num_frames if self.class_token_per_frame else 1
-        return patches, jnp.broadcast_to(class_token, (batch, copies, self.dim))
+        class_tokens = jnp.broadcast_to(class_token, (batch, copies, self.dim))
+        return placement.place_frames(patches), placement.place_class_tokens(
+            class_tokens, per_frame=self.class_token_per_frame
+        )
 
     def _table(self, name: str, length: int, stddev: float) -> jax.Array:
         init = nn.with_logical_partitioning(nn.initializers.normal(stddev), (None, None, "embed"))

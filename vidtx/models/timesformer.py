@@ -6,16 +6,19 @@ the class token takes no part in steps other than the last, and the head is one 
 """
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidtx.models.block import Block
 from vidtx.models.embedding import Embedding
-from vidtx.models.layers import Layers
+from vidtx.models.layers import DropPath, Layers
 from vidtx.models.schemes import get_scheme
+from vidtx.models.stack import REMAT, block_class, run_loop, run_scan
+
+__all__ = ["REMAT", "TimeSformer"]
 
 
 class TimeSformer(nn.Module):
@@ -36,6 +39,12 @@ class TimeSformer(nn.Module):
       init_stddev: standard deviation with which kernels, position and class token start.
       time_init_stddev: the same of the time embedding.
       dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
+      attention: what computes attention, one of `vidtx.kernels.ATTENTION`.
+      remat: what the backward pass computes again, one of ``REMAT``: none of it, all but the
+        products with weights (and attention kernels), or every block in full, from its input.
+      scan_layers: whether one compiled block serves for all. Parameters are those of the loop,
+        ``block_0`` to ``block_n``, and are stacked inside the compiled program.
+      platform: of the devices, cpu, gpu or tpu; None for JAX's default.
     """
 
     scheme: str
@@ -52,6 +61,10 @@ class TimeSformer(nn.Module):
     init_stddev: float = 0.02
     time_init_stddev: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    attention: str = "auto"
+    remat: str = "none"
+    scan_layers: bool = False
+    platform: str | None = None
 
     @property
     def token_grid(self) -> tuple[int, int, int]:
@@ -84,7 +97,7 @@ class TimeSformer(nn.Module):
                 f"train=True with drop_path {self.drop_path} draws random numbers; call "
                 'apply(variables, clips, train=True, rngs={"dropout": key}).'
             )
-        layers = Layers(self.dtype, self.init_stddev)
+        layers = Layers(self.dtype, self.init_stddev, self.attention, self.platform)
         scheme = get_scheme(self.scheme)
         position = self.position_embedding
         if position == "space_time" and not scheme.sees_time:
@@ -100,15 +113,25 @@ class TimeSformer(nn.Module):
             name="embedding",
         )(clips.astype(self.dtype))
 
-        for index, rate in enumerate(np.linspace(0.0, self.drop_path, self.depth)):
-            patches, class_tokens = Block(
-                scheme=scheme,
-                num_heads=self.num_heads,
-                mlp_dim=self.mlp_dim,
-                drop_path=float(rate),
-                layers=layers,
-                name=f"block_{index}",
-            )(patches, class_tokens, train=train, clip_index=clip_index)
+        drop_path = None
+        if train and self.drop_path > 0.0:
+            clip_index = jnp.arange(len(clips)) if clip_index is None else clip_index
+            drop_path = DropPath(self.make_rng("dropout"), np.float32(self.drop_path), clip_index)
+        block = functools.partial(
+            block_class(self.remat, scan=self.scan_layers),
+            scheme,
+            self.num_heads,
+            self.mlp_dim,
+            layers,
+        )
+        if self.scan_layers and not self.is_initializing():
+            params = nn.unbox(self.variables["params"])
+            weights = [params[f"block_{index}"] for index in range(self.depth)]
+            patches, class_tokens = run_scan(
+                block(parent=None), weights, patches, class_tokens, drop_path, self.dtype
+            )
+        else:
+            patches, class_tokens = run_loop(block, self.depth, patches, class_tokens, drop_path)
 
         # Space-only averages its frames' class tokens before the last norm.
         clip_token = layers.norm(name="norm")(class_tokens.mean(axis=1))

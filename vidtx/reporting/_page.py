@@ -4,7 +4,8 @@ import base64
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
+
+from vidtx.reporting.files import Path, read_bytes
 
 # By what the file starts with: a suffix may lie, and the browser will not guess.
 _PICTURE_TYPES = {
@@ -95,7 +96,7 @@ def picture(path: Path, description: str) -> str:
       FileNotFoundError: If there is no such file.
       ValueError: If it is neither PNG, JPEG nor GIF.
     """
-    data = path.read_bytes()
+    data = read_bytes(path)
     for start, kind in _PICTURE_TYPES.items():
         if data.startswith(start):
             source = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

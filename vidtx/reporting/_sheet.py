@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -20,7 +19,7 @@ from vidtx.reporting._drawing import (
     shown_frames,
     wrap,
 )
-from vidtx.reporting._files import replacing
+from vidtx.reporting.files import Path, as_path, replacing
 
 _HEADER = 22  # pixels: the line of frame numbers
 
@@ -95,7 +94,7 @@ def contact_sheet(
             sheet.paste(frame, (x, top))
     with replacing(path) as temporary:
         sheet.save(temporary)
-    return Path(path)
+    return as_path(path)
 
 
 def _frames(clip: np.ndarray, number: int, max_frames: int) -> list[tuple[int, Image.Image]]:

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -22,7 +21,7 @@ from vidtx.reporting._drawing import (
     shown_frames,
     wrap,
 )
-from vidtx.reporting._files import replacing
+from vidtx.reporting.files import Path, as_path, replacing
 
 __all__ = ["WINDOW_COLOURS", "ShownClip", "clip_sheet"]
 
@@ -116,7 +115,7 @@ def clip_sheet(
         y += picture.height + _BETWEEN
     with replacing(path) as temporary:
         sheet.save(temporary)
-    return Path(path)
+    return as_path(path)
 
 
 def _heading(title: str, width: int) -> Image.Image:

@@ -3,7 +3,6 @@
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +18,7 @@ from vidtx.reporting.figures import (
     save,
     series,
 )
+from vidtx.reporting.files import Path
 
 # Okabe and Ito's, without the yellow that paper swallows; beyond these, lines are dashed.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9", "#202124")

@@ -6,7 +6,6 @@ safe beside a training loop. Colours are Okabe and Ito's, told apart by colour-b
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,8 +15,8 @@ from matplotlib.colors import Colormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from vidtx.reporting._files import replacing
 from vidtx.reporting._sheet import contact_sheet
+from vidtx.reporting.files import Path, as_path, replacing
 
 __all__ = ["contact_sheet", "plot_confusion", "plot_curves"]
 
@@ -263,4 +262,4 @@ def save(figure: Figure, path: str | os.PathLike[str], *, crop: bool = False) ->
     box = {"bbox_inches": "tight", "pad_inches": 0.15} if crop else {}
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, **box)
-    return Path(path)
+    return as_path(path)

@@ -6,20 +6,22 @@ on the clock, the machine or the number of restarts. For this to hold, the lines
 be written before checkpoint n is saved; resuming at n keeps them and drops everything later.
 """
 
-import errno
+import contextlib
 import json
 import math
 import operator
 import os
+import struct
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import SupportsFloat
 
-from tensorboardX import RecordWriter
 from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import masked_crc32c
 
-from vidtx.reporting._files import replacing
+from vidtx.errors import MachineError
+from vidtx.reporting.files import Path, as_path, exists, read_bytes, write_bytes
+from vidtx.reporting.growing import growing
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -27,17 +29,18 @@ _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 class MetricWriter:
     """Appends metrics to `workdir/metrics.jsonl` and to events in `workdir/tensorboard/`.
 
-    One process of a run writes. Every `write` is on disk when it returns. Use it as a context
-    manager.
+    One process of a run writes. Every `write` is on disk when it returns; where the run directory
+    is in a bucket, when `flush` or `close` has returned. Use it as a context manager.
 
     Args:
-      workdir: The run directory; made if missing.
+      workdir: The run directory, which may be in a bucket; made if missing.
       resume_step: The step of the restored state. Lines of later steps, and a half-written last
         line, are dropped before anything is written. -1 starts from nothing (drops step 0 too).
 
     Raises:
       ValueError: If `resume_step` is below -1, or an existing `metrics.jsonl` is damaged anywhere
         but in its half-written last line.
+      MachineError: If a bucket cannot be read or written.
     """
 
     def __init__(self, workdir: str | os.PathLike[str], *, resume_step: int):
@@ -47,12 +50,10 @@ class MetricWriter:
                 f"{resume_step=} must be a step, 0 or more, or -1 to drop every line of an "
                 "earlier run."
             )
-        workdir = Path(workdir)
-        workdir.mkdir(parents=True, exist_ok=True)
+        workdir = as_path(workdir)
         path = workdir / "metrics.jsonl"
         _drop_after(path, resume_step)
-        # Unbuffered: nothing is left in memory that a later write or a close could add twice.
-        self._lines = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by `close`)
+        self._lines = growing(path)
         self._events = _EventFile(workdir / "tensorboard", purge_step=resume_step + 1)
 
     def write(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
@@ -66,6 +67,7 @@ class MetricWriter:
         Raises:
           ValueError: If `step` is negative, or a value is named "step".
           OSError: If the line could not be written; the file then ends with the line before.
+          MachineError: If it could not be written to a bucket.
         """
         step = operator.index(step)
         if step < 0:
@@ -74,8 +76,17 @@ class MetricWriter:
             raise ValueError("A metric must not be named 'step': the line's own key has that name.")
         scalars = {name: float(value) for name, value in values.items()}
         line = {"step": step} | {name: _encode(value) for name, value in scalars.items()}
-        self._append(json.dumps(line, allow_nan=False, ensure_ascii=False).encode() + b"\n")
+        self._lines.append(json.dumps(line, allow_nan=False, ensure_ascii=False).encode() + b"\n")
         self._events.write(step, scalars)
+
+    def flush(self) -> None:
+        """Returns when all that was written can be read; to be called before a state is saved.
+
+        Raises:
+          MachineError: If a bucket cannot be written.
+        """
+        self._lines.flush()
+        self._events.flush()
 
     def close(self) -> None:
         """Closes both files. A second call does nothing."""
@@ -85,19 +96,10 @@ class MetricWriter:
     def __enter__(self) -> "MetricWriter":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def _append(self, data: bytes) -> None:
-        size = os.fstat(self._lines.fileno()).st_size
-        try:
-            if self._lines.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._lines.name)
-            os.fsync(self._lines.fileno())
-        except OSError:
-            # Half a line in the middle would make the whole file unreadable later.
-            os.ftruncate(self._lines.fileno(), size)
-            raise
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A bucket that cannot be written must not hide what ended the run before.
+        with contextlib.suppress(*([MachineError] if kind else [])):
+            self.close()
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
@@ -112,9 +114,10 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
 
     Raises:
       FileNotFoundError: If there is no such file.
+      MachineError: If it cannot be read from a bucket.
       ValueError: If any other line is damaged; names the file and the line.
     """
-    return [record for record, _ in _complete_lines(Path(path))]
+    return [record for record, _ in _complete_lines(as_path(path))]
 
 
 class _EventFile:
@@ -126,16 +129,14 @@ class _EventFile:
     """
 
     def __init__(self, directory: Path, *, purge_step: int):
-        directory.mkdir(parents=True, exist_ok=True)
         now = time.time_ns()
         # TensorBoard reads files in order of their names, hence the fixed width.
         name = f"events.out.tfevents.{now // 10**9:010d}.{now % 10**9:09d}.{os.getpid()}.vidtx"
-        self._records: RecordWriter | None = RecordWriter(str(directory / name))
+        self._file = growing(directory / name)
         self._add(event_pb2.Event(file_version="brain.Event:2"))
         # Tells TensorBoard to hide what earlier files hold from this step on.
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(event_pb2.Event(step=purge_step, session_log=start))
-        self._records.flush()
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         summary = summary_pb2.Summary(
@@ -145,34 +146,38 @@ class _EventFile:
             ]
         )
         self._add(event_pb2.Event(step=step, summary=summary))
-        self._records.flush()
+
+    def flush(self) -> None:
+        self._file.flush()
 
     def close(self) -> None:
-        if self._records is not None:
-            self._records.close()
-            self._records = None
+        self._file.close()
 
     def _add(self, event: event_pb2.Event) -> None:
         event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
+        self._file.append(_framed(event.SerializeToString()))
+
+
+def _framed(data: bytes) -> bytes:
+    """A record of a TFRecord file: its length and its bytes, each followed by its checksum."""
+    length = struct.pack("<Q", len(data))
+    sums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
+    return length + sums[0] + data + sums[1]
 
 
 def _drop_after(path: Path, step: int) -> None:
     """Rewrites `path` without its half-written last line and the lines of steps after `step`."""
-    if not path.exists():
+    if not exists(path):
         return
     kept = b"".join(line for record, line in _complete_lines(path) if record["step"] <= step)
-    if kept != path.read_bytes():
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            file.write(kept)
-            file.flush()
-            os.fsync(file.fileno())
+    if kept != read_bytes(path):
+        write_bytes(path, kept)
 
 
 def _complete_lines(path: Path) -> list[tuple[dict[str, float], bytes]]:
     """Returns every complete line of `path`, as a record and as its bytes."""
     # The line break is written last, so it marks a line as complete.
-    *lines, _ = path.read_bytes().split(b"\n")
+    *lines, _ = read_bytes(path).split(b"\n")
     return [(_parse(path, number, line), line + b"\n") for number, line in enumerate(lines, 1)]
 
 

@@ -5,10 +5,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
-from pathlib import Path
 
 from vidtx.reporting import _page
-from vidtx.reporting._files import replacing
+from vidtx.reporting.files import Path, as_path, replacing
 from vidtx.reporting.tables import confused_pairs, per_class_rows, percent
 
 _HEADLINES = {
@@ -66,6 +65,7 @@ def write_report(
 
     Raises:
       FileNotFoundError: If a picture is missing.
+      MachineError: If a bucket cannot be read or written.
       ValueError: If a picture is of another kind, or the figures of the classes differ in number.
     """
     evaluation = {key.removeprefix("eval/"): value for key, value in (evaluation or {}).items()}
@@ -81,7 +81,7 @@ def write_report(
     ]
     for name, path in pictures.items():
         heading = _PICTURE_TITLES.get(name, name)
-        body.append(_page.section(heading, _page.picture(Path(path), heading)))
+        body.append(_page.section(heading, _page.picture(as_path(path), heading)))
         if name == "confusion":
             body.append(_pairs(evaluation))
     if "confusion" not in pictures:
@@ -94,7 +94,7 @@ def write_report(
     body.append(
         _page.section("Configuration", _page.collapsed("as resolved", _page.preformatted(text)))
     )
-    report = Path(workdir) / "report.html"
+    report = as_path(workdir) / "report.html"
     with replacing(report) as temporary:
         temporary.write_text(_page.page(title, filter(None, body)), encoding="utf-8")
     return report

@@ -2,15 +2,18 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from vidtx.errors import ConfigError, MachineError, StoppedError
+from vidtx.reporting.files import Path, in_bucket
 
 # What each becomes for the run: a terminal that is closed ought not to cost it its state.
 _PASSED_ON = {
@@ -91,8 +94,10 @@ class Trainer:
 
 
 @contextlib.contextmanager
-def only_one_in(folder: pathlib.Path) -> Iterator[int]:
+def only_one_in(folder: Path) -> Iterator[int]:
     """Refuses to work where another process does, or a run that such a one has left behind.
+
+    Of a bucket, which has no locks, only processes of this machine are known.
 
     Yields:
       A file descriptor; a child that inherits it holds the place for as long as it lives.
@@ -100,8 +105,7 @@ def only_one_in(folder: pathlib.Path) -> Iterator[int]:
     Raises:
       ConfigError: another works there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a") as file:
+    with open(_lock_of(folder), "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -113,3 +117,12 @@ def only_one_in(folder: pathlib.Path) -> Iterator[int]:
             pass
         os.set_inheritable(file.fileno(), False)
         yield file.fileno()
+
+
+def _lock_of(folder: Path) -> pathlib.Path:
+    """The file of this machine that is locked while one works in a folder."""
+    if in_bucket(folder):
+        digest = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:16]
+        return pathlib.Path(tempfile.gettempdir(), f"vidtx-{os.getuid()}-{digest}.lock")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / ".lock"

@@ -1,11 +1,10 @@
 """Runs side by side: each trained as a run of its own, all judged in one table."""
 
-import dataclasses
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from vidtx.config import MeshSpec, RunSpec
+from vidtx.config import RunSpec
 from vidtx.errors import ConfigError, DivergedError, VidtxError
+from vidtx.reporting.files import Path, check_reachable, exists
 from vidtx.run.child import Trainer, only_one_in
 from vidtx.run.compared import ComparedRun, is_finished, note_finished, write_comparison
 from vidtx.run.setup import problems
@@ -24,12 +23,12 @@ def problems_without_devices(spec: RunSpec) -> Iterator[str]:
 
     Those are for the run's process to look at: an accelerator is lent to one at a time.
     """
-    return problems(dataclasses.replace(spec, mesh=MeshSpec(data=-1, fsdp=1)))
+    return problems(spec, mesh_of=None)
 
 
 def run_comparison(
     runs: Sequence[ComparedRun],
-    workdir: pathlib.Path,
+    workdir: Path,
     *,
     title: str,
     show: Callable[[str], None] = lambda text: print(text, flush=True),
@@ -41,7 +40,7 @@ def run_comparison(
 
     Args:
       runs: every row with the same seeds.
-      workdir: holds ``ARGUMENT/seed_N/``, the directory of each run.
+      workdir: holds ``ARGUMENT/seed_N/``, the directory of each run; may be in a bucket.
       title: heads the table.
       show: prints a text.
 
@@ -78,10 +77,11 @@ def run_comparison(
         raise RunFailedError("\n".join(_failed(name, code) for name in diverged), code)
 
 
-def _check_free(workdir: pathlib.Path) -> None:
-    if workdir.exists() and not workdir.is_dir():
+def _check_free(workdir: Path) -> None:
+    check_reachable(workdir)
+    if exists(workdir) and not workdir.is_dir():
         raise ConfigError(f"--workdir={workdir} is a file; name a directory.")
-    names = _names(workdir.iterdir()) if workdir.exists() else set()
+    names = _names(workdir.iterdir()) if exists(workdir) else set()
     if names and "table.json" not in names:
         raise ConfigError(
             f"--workdir={workdir} holds files but no comparison (table.json is missing). Give a "
@@ -89,7 +89,7 @@ def _check_free(workdir: pathlib.Path) -> None:
         )
 
 
-def _names(paths: Iterable[pathlib.Path]) -> set[str]:
+def _names(paths: Iterable[Path]) -> set[str]:
     return {path.name for path in paths if not path.name.startswith(".")}
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from vidtx.reporting import (
     read_metrics,
     wilson_interval,
 )
+from vidtx.reporting.files import Path, exists, read_bytes, write_bytes
 from vidtx.run.setup import model_of
 from vidtx.run.workdir import check_same_run, write_json
 
@@ -42,15 +42,15 @@ class ComparedRun:
     spec: RunSpec
     command: tuple[str, ...]
 
-    def folder(self, workdir: pathlib.Path) -> pathlib.Path:
+    def folder(self, workdir: Path) -> Path:
         """The directory of the run."""
         return workdir / self.argument / f"seed_{self.spec.seed}"
 
 
-def is_finished(run: ComparedRun, workdir: pathlib.Path) -> bool:
+def is_finished(run: ComparedRun, workdir: Path) -> bool:
     """Whether a run has ended well, with the config that it has now; asks no device."""
     folder = run.folder(workdir)
-    if not all((folder / name).exists() for name in (_FINISHED, "evaluation.json")):
+    if not all(exists(folder / name) for name in (_FINISHED, "evaluation.json")):
         return False
     try:
         check_same_run(folder, run.spec)
@@ -59,12 +59,12 @@ def is_finished(run: ComparedRun, workdir: pathlib.Path) -> bool:
     return True
 
 
-def note_finished(run: ComparedRun, workdir: pathlib.Path) -> None:
+def note_finished(run: ComparedRun, workdir: Path) -> None:
     """Notes in the directory of a run that it has ended well."""
-    (run.folder(workdir) / _FINISHED).touch()
+    write_bytes(run.folder(workdir) / _FINISHED, b"")
 
 
-def write_comparison(runs: Sequence[ComparedRun], workdir: pathlib.Path, title: str) -> str:
+def write_comparison(runs: Sequence[ComparedRun], workdir: Path, title: str) -> str:
     """Writes ``table.md``, ``table.json`` and ``curves.png`` of the runs as far as they are.
 
     Args:
@@ -102,7 +102,7 @@ def write_comparison(runs: Sequence[ComparedRun], workdir: pathlib.Path, title: 
     exact = {"title": title, "column": column, "score": score, "seeds": seeds, "judged": judged}
     exact["rows"] = [_exact(row, score == "top1") for row in rows]
     write_json(workdir / "table.json", exact)
-    (workdir / "table.md").write_text(f"# {title}\n\n{table('markdown')}\n")
+    write_bytes(workdir / "table.md", f"# {title}\n\n{table('markdown')}\n".encode())
     plot_comparison(
         {row: [_records(run.folder(workdir)) for run in by_row[row]] for row in by_row},
         workdir / "curves.png",
@@ -117,7 +117,7 @@ def _row(
     finished: Sequence[ComparedRun],
     evaluations: Mapping[ComparedRun, Mapping[str, Any]],
     score: str,
-    workdir: pathlib.Path,
+    workdir: Path,
 ) -> ComparisonRow:
     if not finished:
         return ComparisonRow(argument)
@@ -205,16 +205,16 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _records(folder: pathlib.Path) -> list[dict[str, float]]:
+def _records(folder: Path) -> list[dict[str, float]]:
     path = folder / "metrics.jsonl"
     try:
-        return read_metrics(path) if path.exists() else []
+        return read_metrics(path) if exists(path) else []
     except ValueError as error:
         raise ConfigError(f"{error} Restore it from a copy, or delete {folder}.") from error
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_bytes(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); restore it from a copy.") from error

@@ -23,7 +23,7 @@ from data_pipelines.records import DatasetDescription, SplitSource, describe, op
 from vidtx.config import RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import ConfigError, DataQualityError
-from vidtx.sharding import processes, rows_of_process
+from vidtx.sharding import batch_parts, processes, rows_of_process
 
 Source = SplitSource | FolderSource
 
@@ -34,7 +34,7 @@ def _full_name(spec: RunSpec) -> str:
     return f"{name}:{motions.Motions.VERSION}" if name == motions.NAME else name
 
 
-def _describe_and_open(
+def describe_and_open(
     spec: RunSpec,
 ) -> tuple[DatasetDescription, Callable[[str], Source], str | None]:
     """The data set, what opens a split of it, and how one that is read as files is built."""
@@ -112,7 +112,7 @@ class RunData:
 
         def find() -> tuple[DatasetDescription, Callable[[str], Source], str | None]:
             with data_errors_as_ours():
-                found = _describe_and_open(spec)
+                found = describe_and_open(spec)
                 check_labels(found[0], spec.data.multi_label)
                 return found
 
@@ -156,8 +156,9 @@ class RunData:
         Returns:
           While it trains, and beside that while it evaluates.
         """
+        blocks, count = rows_of_process(self.mesh)
         sizes = self.spec.train.global_batch, self._eval_size
-        rows = [size // rows_of_process(self.mesh, size)[1] for size in sizes]
+        rows = [size // count * len(blocks) for size in sizes]
         clips = clip_spec(self.spec)
         judging = held_bytes(clips, rows[1], self.reading, evaluation=True)
         return held_bytes(clips, rows[0], self.reading), judging
@@ -170,42 +171,43 @@ class RunData:
           start: the first.
           threads: to read a few batches only, by so many and no other processes.
         """
-        spec, size = self.spec, self.spec.train.global_batch
-        index, count = rows_of_process(self.mesh, size)
+        spec = self.spec
         reading = self.reading if threads is None else Reading(threads)
         with data_errors_as_ours():
             return train_batches(
                 source,
                 clip_spec(spec),
-                global_batch=size,
+                global_batch=spec.train.global_batch,
                 seed=spec.seed,
                 multi_label=spec.data.multi_label,
                 start_batch=start,
-                shard_index=index,
-                shard_count=count,
+                **self._rows,
                 threads=reading.threads,
                 workers=reading.workers,
                 max_bad=spec.data.max_bad,
             )
 
     @property
+    def _rows(self) -> dict[str, Any]:
+        """Which rows of every batch this process reads, as the loader has it."""
+        blocks, count = rows_of_process(self.mesh)
+        return {"shard_index": blocks if len(blocks) > 1 else blocks[0], "shard_count": count}
+
+    @property
     def _eval_size(self) -> int:
         """Videos of an evaluation batch: as many as are asked for, or more for the mesh."""
-        devices = self.mesh.size
-        return -(-self.spec.eval.global_batch // devices) * devices
+        parts = batch_parts(self.mesh)
+        return -(-self.spec.eval.global_batch // parts) * parts
 
     def eval_batches(self, source: Source) -> Batches:
         """All videos, once: this process's rows, of batches that the mesh divides."""
-        size = self._eval_size
-        index, count = rows_of_process(self.mesh, size)
         with data_errors_as_ours():
             return eval_batches(
                 source,
                 clip_spec(self.spec),
-                global_batch=size,
+                global_batch=self._eval_size,
                 multi_label=self.spec.data.multi_label,
-                shard_index=index,
-                shard_count=count,
+                **self._rows,
                 threads=self.reading.threads,
                 workers=self.reading.workers,
             )

@@ -1,7 +1,6 @@
 """Evaluating a state: while training, and for a run directory on its own."""
 
 import os
-import pathlib
 from collections.abc import Callable
 
 from vidtx.checkpoints import BestStore, CheckpointStore
@@ -9,9 +8,10 @@ from vidtx.config import RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import CheckpointError, DataQualityError, StoppedError
 from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
+from vidtx.reporting.files import Path, as_path, exists
 from vidtx.run.pictures import describe_evaluation, write_evaluation
 from vidtx.run.setup import Setup, set_up
-from vidtx.run.workdir import check_same_data, check_same_run, data_of_run_named
+from vidtx.run.workdir import check_places, check_same_data, check_same_run, data_of_run_named
 from vidtx.sharding import processes
 from vidtx.training import StopSignal, TrainState
 
@@ -72,12 +72,15 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
       CheckpointError: it holds no checkpoint that can be read.
       DataQualityError: the data are damaged, or too many videos are unreadable.
       StoppedError: a signal came.
+      MachineError: a bucket cannot be reached.
     """
-    folder = pathlib.Path(workdir)
+    folder = as_path(workdir)
 
     def check_run() -> None:
+        check_places(spec, workdir)
         check_same_run(folder, spec)
-        if not (folder / "checkpoints").is_dir():
+        checkpoints = folder / "checkpoints"
+        if not (exists(checkpoints) and checkpoints.is_dir()):
             raise CheckpointError(
                 f"{workdir} holds no checkpoints. Train first, with --mode=train."
             )
@@ -104,9 +107,7 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
     return evaluation
 
 
-def _restored(
-    setup: Setup, folder: pathlib.Path, note: Callable[[str], None]
-) -> tuple[int, TrainState]:
+def _restored(setup: Setup, folder: Path, note: Callable[[str], None]) -> tuple[int, TrainState]:
     """The state that is asked for, and its number."""
     if setup.spec.eval.state == "best":
         cure = (

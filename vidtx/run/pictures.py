@@ -2,7 +2,6 @@
 
 import functools
 import json
-import pathlib
 from collections.abc import Mapping
 
 import jax
@@ -21,6 +20,7 @@ from vidtx.reporting import (
     read_metrics,
     write_report,
 )
+from vidtx.reporting.files import Path, exists, read_bytes
 from vidtx.run.setup import Setup
 from vidtx.run.workdir import write_json
 from vidtx.training import augment, draw
@@ -40,10 +40,10 @@ def _augment(clips: jax.Array, drawn: Draws, spec: RunSpec) -> jax.Array:
     return augment(clips, jnp.zeros((len(clips), 1)), drawn, spec)[0]
 
 
-def draw_contact_sheet(setup: Setup, folder: pathlib.Path) -> None:
+def draw_contact_sheet(setup: Setup, folder: Path) -> None:
     """Draws the first clips of batch 0 as the model is fed them, unless that is done already."""
     path = folder / "contact_sheet.png"
-    if path.exists():
+    if exists(path):
         return
     with data_errors_as_ours(), setup.data.train_batches(setup.train_source, 0, 1) as batches:
         batch = {name: rows[:_CLIPS_SHOWN] for name, rows in next(batches).items()}
@@ -99,7 +99,7 @@ def name_classes(targets: Mapping[str, object], class_names: tuple[str, ...]) ->
     return f"{', '.join(named) or 'no class'}{more}"
 
 
-def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation) -> None:
+def write_evaluation(setup: Setup, folder: Path, evaluation: Evaluation) -> None:
     """Writes ``evaluation.json``, ``confusion.png``, ``curves.png`` and ``report.html``.
 
     Videos of any number of classes have no confusions.
@@ -125,17 +125,17 @@ def write_evaluation(setup: Setup, folder: pathlib.Path, evaluation: Evaluation)
         config=to_dict(setup.spec),
         dataset=setup.data.to_dict(),
         evaluation=figures,
-        pictures={name: path for name, path in pictures.items() if path.exists()},
+        pictures={name: path for name, path in pictures.items() if exists(path)},
     )
 
 
-def evaluation_is_written(folder: pathlib.Path, step: int) -> bool:
+def evaluation_is_written(folder: Path, step: int) -> bool:
     """Whether what `write_evaluation` writes is there for the state after ``step``."""
     path = folder / "evaluation.json"
-    if not path.exists() or not (folder / "report.html").exists():
+    if not exists(path) or not exists(folder / "report.html"):
         return False
     try:
-        return json.loads(path.read_text())["step"] == step
+        return json.loads(read_bytes(path))["step"] == step
     except (ValueError, KeyError, TypeError):  # damaged: it is found again
         return False
 

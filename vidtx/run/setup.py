@@ -1,6 +1,5 @@
 """From a specification to the parts of a run, or to all that is wrong with it."""
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from vidtx.errors import ConfigError, StoppedError
 from vidtx.models import TimeSformer, create_model
 from vidtx.reporting import format_table
 from vidtx.run.data import RunData, Source, clip_spec
+from vidtx.run.fit import MeshOf, misfits, state_lines
 from vidtx.sharding import make_mesh
 from vidtx.training import (
     Schedule,
@@ -65,14 +65,19 @@ _CLIP_OPTIONS = {
 }
 
 
-def problems(spec: RunSpec) -> Iterator[str]:
+def problems(spec: RunSpec, mesh_of: MeshOf | None = make_mesh) -> Iterator[str]:
     """What is impossible about model, clips and mesh of a specification, a sentence each.
 
     Everything that can be known without the data set; to be asked together with the
     specification's own problems.
+
+    Args:
+      spec: the run.
+      mesh_of: makes the mesh, of devices that are here or not; with None no device is asked for.
     """
+    model = None
     try:
-        model_of(spec, num_classes=1)
+        model = model_of(spec, num_classes=1)
     except ValueError as error:
         # The number of frames is the clips' as well, and told with them.
         lines = str(error).splitlines()
@@ -83,35 +88,16 @@ def problems(spec: RunSpec) -> Iterator[str]:
         for line in str(error).splitlines():
             name, rest = line.split(" ", 1)
             yield f"{_CLIP_OPTIONS.get(name, f'data.{name}')} {rest}"
-    if any(spec.mesh.problems()):
-        return
-    try:
-        mesh = make_mesh(spec.mesh)
-    except ConfigError as error:
-        yield str(error)
-        return
-    yield from _indivisible(spec, mesh)
+    yield from misfits(spec, model, mesh_of)
 
 
-def _indivisible(spec: RunSpec, mesh: Mesh) -> Iterator[str]:
-    batch, parts = spec.train.global_batch, spec.train.accumulate
-    pair = 2 if spec.train.mixup or spec.train.cutmix else 1
-    if parts >= 1 and batch % (mesh.size * parts * pair):
-        reasons = [f"the {mesh.size} devices that split a batch"]
-        reasons += [f"train.accumulate {parts}"] if parts > 1 else []
-        reasons += ["2, as mixup and cutmix take clips in pairs"] if pair > 1 else []
-        yield f"train.global_batch is {batch}; it must be a multiple of {' times '.join(reasons)}."
-    with contextlib.suppress(ValueError):  # the model's own problems are told elsewhere
-        width, fsdp = model_of(spec, num_classes=1).embed_dim, mesh.shape["fsdp"]
-        if width % fsdp:
-            yield (
-                f"mesh.fsdp is {fsdp}; it must divide the embedding width {width}, along which "
-                "weights are split."
-            )
-
-
-def model_of(spec: RunSpec, num_classes: int) -> TimeSformer:
+def model_of(spec: RunSpec, num_classes: int, platform: str | None = None) -> TimeSformer:
     """The model of a specification.
+
+    Args:
+      spec: the run.
+      num_classes: ``C``.
+      platform: of the devices that it will run on: cpu, gpu or tpu; None for JAX's default.
 
     Raises:
       ValueError: its sizes do not fit together; lists all that do not.
@@ -130,6 +116,10 @@ def model_of(spec: RunSpec, num_classes: int) -> TimeSformer:
         embed_dim=spec.model.embed_dim,
         depth=spec.model.depth,
         num_heads=spec.model.num_heads,
+        attention=spec.model.attention,
+        remat=spec.model.remat,
+        scan_layers=spec.model.scan_layers,
+        platform=platform,
     )
 
 
@@ -153,10 +143,12 @@ def set_up(spec: RunSpec, stop: StopSignal, *, may_build: bool) -> Setup:
     data = RunData.open(spec, mesh, may_build=may_build, between=stop_if_asked)
     train_source = data.source(spec.data.train_split)
     eval_source = data.source(spec.data.eval_split)
-    model = model_of(spec, num_classes=len(data.description.class_names))
+    model = model_of(
+        spec, len(data.description.class_names), platform=mesh.devices.flat[0].platform
+    )
     refused = list(unfit(spec, data.description)) if may_build else []
     try:
-        when, warmup = _schedule_of_run(spec, len(train_source))
+        when, warmup = schedule_of_run(spec, len(train_source))
     except ConfigError as error:
         refused.append(str(error))
     if refused:
@@ -187,7 +179,7 @@ def unfit(spec: RunSpec, description: DatasetDescription) -> Iterator[str]:
         )
 
 
-def _schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]:
+def schedule_of_run(spec: RunSpec, train_examples: int) -> tuple[Schedule, int]:
     """What happens at which step, and the steps of the warm-up."""
     batch = spec.train.global_batch
 
@@ -246,6 +238,7 @@ def summary(setup: Setup) -> str:
         f"length   {setup.when.total:,} steps of {spec.train.global_batch} clips, "
         f"{setup.when.total * spec.train.global_batch / len(setup.train_source):.1f} epochs",
         _memory(setup.data),
+        *state_lines(setup.abstract, setup.model, setup.mesh),
     ]
     lines[3:3] = [
         *(f"         {line}" for line in _left_out(description)),

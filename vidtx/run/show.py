@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import pathlib
 import sys
 from collections.abc import Callable, Iterator
 
@@ -17,6 +16,7 @@ from vidtx.config import MeshSpec, RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import ConfigError, DataQualityError
 from vidtx.reporting.clip_sheet import ShownClip, clip_sheet
+from vidtx.reporting.files import Path
 from vidtx.run.data import RunData, clip_spec
 from vidtx.run.pictures import draws_of, fed_frames, name_classes
 from vidtx.run.setup import unfit
@@ -38,7 +38,7 @@ def draw_sheet(
     step: int = 0,
     max_frames: int = 8,
     warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
-) -> pathlib.Path:
+) -> Path:
     """Draws clips of a run beside their videos; needs no run, and starts none.
 
     Args:

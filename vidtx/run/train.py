@@ -6,7 +6,6 @@ In a job all processes train, evaluate, save and restore; process 0 alone writes
 import contextlib
 import itertools
 import os
-import pathlib
 from collections.abc import Mapping
 
 import jax
@@ -18,6 +17,7 @@ from vidtx.config import ProfileSpec, RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import VidtxError
 from vidtx.reporting import MetricWriter, Progress, percent, plot_curves, read_metrics
+from vidtx.reporting.files import Path, as_path, exists
 from vidtx.run.contract import check_contract, contract_of, with_fitting_head
 from vidtx.run.evaluate import make_evaluator
 from vidtx.run.pictures import (
@@ -27,7 +27,7 @@ from vidtx.run.pictures import (
     write_evaluation,
 )
 from vidtx.run.setup import Setup, averages, set_up, summary
-from vidtx.run.workdir import check_claimed, check_free, claim, data_of_run_named
+from vidtx.run.workdir import check_claimed, check_free, check_places, claim, data_of_run_named
 from vidtx.sharding import done_mark, job, place_batch, processes
 from vidtx.training import (
     Parts,
@@ -58,11 +58,12 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
       DivergedError: loss, gradient or update stopped being finite.
       StoppedError: a signal came; the state is saved.
       CheckpointError: there are checkpoints, but none can be read.
-      MachineError: a checkpoint could not be written.
+      MachineError: a checkpoint could not be written, or a bucket cannot be reached.
     """
-    folder = pathlib.Path(workdir)
+    folder = as_path(workdir)
     with StopSignal() as stop:
-        new = processes.on_lead(lambda: not (check_free(workdir, spec) / "dataset.json").exists())
+        processes.agree(lambda: check_places(spec, workdir))
+        new = processes.on_lead(lambda: not exists(check_free(workdir, spec) / "dataset.json"))
 
         def found() -> Setup:
             with data_of_run_named(workdir, spec.data.data_dir):
@@ -94,7 +95,7 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
     )
 
 
-def _begin(setup: Setup, folder: pathlib.Path) -> None:
+def _begin(setup: Setup, folder: Path) -> None:
     claim(folder, setup.spec, setup.data.to_dict())
     print(summary(setup), flush=True)
     draw_contact_sheet(setup, folder)
@@ -127,7 +128,7 @@ def _first_state(setup: Setup, weights: Weights | None) -> TrainState:
 
 def _train(
     setup: Setup,
-    folder: pathlib.Path,
+    folder: Path,
     store: CheckpointStore,
     best: BestStore | None,
     stop: StopSignal,
@@ -164,6 +165,11 @@ def _train(
                 f"profile.first_step {spec.profile.first_step} is over: nothing is traced."
             )
 
+        def save(step: int, state: TrainState) -> None:
+            if lead:
+                writer.flush()  # a state that is resumed from has all lines before it
+            store.save(step, state)
+
         def evaluated(step: int) -> bool:
             records = read_metrics(folder / "metrics.jsonl")
             return any(r["step"] == step and "eval/loss" in r for r in records)
@@ -174,8 +180,10 @@ def _train(
                 best.offer(step, evaluation.score, state)
             if not lead:
                 return
+            writer.flush()
             if not evaluated(step):
                 writer.write(step, evaluation.figures())
+                writer.flush()
             write_evaluation(setup, folder, evaluation)
             if step == when.total:
                 progress.note(describe_evaluation(setup, evaluation))
@@ -191,7 +199,7 @@ def _train(
             reset_window=lambda state: reset_window(state, setup.mesh),
             learning_rate=lambda step: float(setup.schedule(step)),
             evaluate=evaluate,
-            save=store.save,
+            save=save,
             write=writer.write if lead else lambda step, figures: None,
             progress=progress,
             stop=stop,
@@ -209,8 +217,9 @@ def _train(
                 train(state, step, parts, when, evaluate_first=when.evaluates(step) and missing)
         except VidtxError:
             # What a stopped run was like is worth a look; a full disk must not hide why it stopped.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, VidtxError):
                 if lead:
+                    writer.flush()
                     plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
             raise
         progress.note(f"{progress.summary()}.")

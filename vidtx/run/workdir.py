@@ -2,19 +2,28 @@
 
 ``config.json`` (resolved), ``dataset.json`` (counts, fingerprint), ``checkpoints/``,
 ``metrics.jsonl``, ``tensorboard/``, ``evaluation.json``, ``curves.png``, ``confusion.png``,
-``contact_sheet.png``, ``report.html``.
+``contact_sheet.png``, ``report.html``. It lies on this machine or in a bucket.
 """
 
 import contextlib
 import json
 import os
-import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vidtx.config import RunSpec, differences, to_dict
 from vidtx.errors import ConfigError
 from vidtx.reporting import read_metrics
+from vidtx.reporting.files import (
+    Path,
+    absolute,
+    as_path,
+    check_reachable,
+    exists,
+    in_bucket,
+    read_bytes,
+    write_bytes,
+)
 
 # What the scores of the best states depend on, beside the states.
 _JUDGING = (
@@ -27,14 +36,22 @@ _JUDGING = (
 )
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Writes a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "w") as file:
-        file.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())  # or the name may be there after a power cut, and nothing in it
-    os.replace(temporary, path)
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, f"{text}\n".encode())
+
+
+def check_places(spec: RunSpec, workdir: str | os.PathLike) -> None:
+    """Looks whether the buckets that a run needs, if any, can be looked into.
+
+    Raises:
+      ConfigError: one is not there, or a path is of another kind of store.
+      MachineError: one cannot be reached.
+    """
+    for place in (workdir, spec.data.data_dir, spec.train.init_from):
+        if place is not None:
+            check_reachable(place)
 
 
 def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
@@ -42,17 +59,19 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
       ConfigError: there is none.
+      MachineError: its bucket cannot be reached.
     """
+    check_reachable(workdir)
 
     def tuples(value):
         if isinstance(value, dict):
             return {key: tuples(item) for key, item in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    return tuples(_read(pathlib.Path(workdir) / "config.json"))
+    return tuples(_read(as_path(workdir) / "config.json"))
 
 
-def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) -> pathlib.Path:
+def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) -> Path:
     """The directory of a run, new or its own, with its config and its data written down in it.
 
     Args:
@@ -66,44 +85,47 @@ def claim(workdir: str | os.PathLike, spec: RunSpec, data: Mapping[str, Any]) ->
     folder = check_free(workdir, spec)
     check_same_data(folder, data)
     metrics = folder / "metrics.jsonl"
-    if metrics.exists():
+    if exists(metrics):
         try:
             read_metrics(metrics)
         except ValueError as error:
             raise ConfigError(f"{error} Restore it from a copy, or delete it.") from error
-    folder.mkdir(parents=True, exist_ok=True)
+    if not in_bucket(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", to_dict(spec))
     write_json(folder / "dataset.json", data)
     return folder
 
 
-def check_claimed(folder: pathlib.Path) -> None:
+def check_claimed(folder: Path) -> None:
     """Refuses a directory that another process has claimed, where this one does not see that.
 
     Raises:
       ConfigError: it does not.
     """
-    if not (folder / "config.json").exists():
+    if not exists(folder / "config.json"):
         raise ConfigError(
             f"--workdir={folder} does not hold here what process 0 has written in it. Give a "
             "directory on storage that all processes share."
         )
 
 
-def check_free(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
+def check_free(workdir: str | os.PathLike, spec: RunSpec) -> Path:
     """Refuses a directory that cannot be this run's; changes nothing.
 
     Raises:
       ConfigError: it holds a run of another config, or other files.
     """
-    folder = pathlib.Path(workdir)
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
+    folder = as_path(workdir)
+    there = folder
+    while not in_bucket(there) and not there.exists():
+        there = there.absolute().parent
+    if exists(there) and not there.is_dir():
         raise ConfigError(f"--workdir={workdir}: {there} is a file; name a directory.")
-    if (folder / "config.json").exists():
+    if exists(folder / "config.json"):
         check_same_run(folder, spec)
         _check_same_judging(folder, spec)
-    elif folder.exists() and any(path.suffix != ".tmp" for path in folder.iterdir()):
+    elif exists(folder) and any(path.suffix != ".tmp" for path in folder.iterdir()):
         raise ConfigError(
             f"--workdir={workdir} holds files but no run ({folder / 'config.json'} is missing). "
             "Give a new or an empty directory."
@@ -111,7 +133,7 @@ def check_free(workdir: str | os.PathLike, spec: RunSpec) -> pathlib.Path:
     return folder
 
 
-def check_same_run(folder: pathlib.Path, spec: RunSpec) -> None:
+def check_same_run(folder: Path, spec: RunSpec) -> None:
     """Refuses a directory whose run has another config, where that decides the trained model.
 
     Raises:
@@ -128,7 +150,7 @@ def check_same_run(folder: pathlib.Path, spec: RunSpec) -> None:
         )
 
 
-def _check_same_judging(folder: pathlib.Path, spec: RunSpec) -> None:
+def _check_same_judging(folder: Path, spec: RunSpec) -> None:
     """Refuses to compare the scores of the best states with those of another way of judging."""
     if not spec.checkpoint.keep_best or not any((folder / "best").glob("[0-9]*")):
         return
@@ -153,11 +175,11 @@ def data_of_run_named(workdir: str | os.PathLike, data_dir: str) -> Iterator[Non
     try:
         yield
     except ConfigError as error:
-        path = pathlib.Path(workdir) / "dataset.json"
-        if not path.exists():
+        path = as_path(workdir) / "dataset.json"
+        if not exists(path):
             raise
         place = _read(path).get("data_dir")
-        if place == os.path.abspath(data_dir):
+        if place == absolute(data_dir):
             raise
         raise ConfigError(
             f"{error}\nThe run in {workdir} was trained on the data in {place}: give "
@@ -165,14 +187,14 @@ def data_of_run_named(workdir: str | os.PathLike, data_dir: str) -> Iterator[Non
         ) from error
 
 
-def check_same_data(folder: pathlib.Path, data: Mapping[str, Any]) -> None:
+def check_same_data(folder: Path, data: Mapping[str, Any]) -> None:
     """Refuses data other than those that a run was started on, where that is on record.
 
     Raises:
       ConfigError: they are.
     """
     path = folder / "dataset.json"
-    if not path.exists():
+    if not exists(path):
         return
     then, now = _read(path)["fingerprint"], data["fingerprint"]
     if then != now:
@@ -183,9 +205,9 @@ def check_same_data(folder: pathlib.Path, data: Mapping[str, Any]) -> None:
         )
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_bytes(path))
     except FileNotFoundError:
         raise ConfigError(
             f"{path.parent} holds no run: {path.name} is missing. Give the --workdir of a run."

@@ -1,112 +1,117 @@
-"""The device mesh, the rules that place weights and activations on it, and placing a batch."""
+"""The device mesh, and the rules that place weights and activations on it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Sequence
 
 import flax.linen as nn
 import jax
-import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vidtx.config import MeshSpec
 from vidtx.errors import ConfigError
 
+# The mesh's axes, from what needs least communication, and so may be split between slices and
+# hosts, to what needs most.
+AXES = ("data", "fsdp", "sequence", "tensor")
 BATCH_AXES = ("data", "fsdp")
 
-# Logical axis → mesh axis. Weights are split along the embedding width, which every one of them
-# has; activations along the batch alone.
-RULES = (
-    ("embed", "fsdp"),
-    ("qkv", None),
-    ("heads", None),
-    ("fc", None),
-    ("mlp", None),
-    ("classes", None),
-    ("act_batch", BATCH_AXES),
-    ("act_frames", None),
-    ("act_positions", None),
-    ("act_embed", None),
-)
+# Logical axis → mesh axis, a table for each way to split the work; of weights and, with names that
+# begin with ``act_``, of activations. A mesh axis of length 1 splits nothing.
+STRATEGIES = {
+    "data": (("act_batch", BATCH_AXES),),
+    # Along the embedding width, which every weight has.
+    "fsdp": (("embed", "fsdp"),),
+    # Frames or, for the step that mixes frames only, patch positions.
+    "sequence": (("act_frames", "sequence"), ("act_positions", "sequence")),
+    "tensor": (
+        ("qkv", "tensor"),
+        ("heads", "tensor"),
+        ("mlp", "tensor"),
+        ("act_heads", "tensor"),
+        ("act_mlp", "tensor"),
+    ),
+    "none": (("fc", None), ("classes", None), ("act_embed", None)),
+}
+RULES = tuple(rule for rules in STRATEGIES.values() for rule in rules)
 
 
-def make_mesh(spec: MeshSpec) -> Mesh:
-    """The mesh of a specification, over all devices of all processes.
+def make_mesh(spec: MeshSpec, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh of a specification.
+
+    On TPUs it is laid out so that the axes to the right, which communicate most, have the nearest
+    neighbours. Where the devices are several slices, which only the data-center network joins,
+    ``data`` is split between slices before it is split within them, and the others lie within one.
+
+    Args:
+      spec: lengths of its axes.
+      devices: all devices of all processes, unless given.
 
     Raises:
-      ConfigError: the axes' product is not the number of devices.
+      ConfigError: the axes' product is not the number of devices, or an axis other than ``data``
+        would reach from slice to slice.
     """
-    devices = jax.device_count()
-    lengths = {"data": spec.data, "fsdp": spec.fsdp}
-    fixed = int(np.prod([length for length in lengths.values() if length != -1]))
-    free = [name for name, length in lengths.items() if length == -1]
-    if (devices % fixed) if free else (devices != fixed):
-        cure = "Lower mesh.fsdp" if spec.data == -1 else "Set mesh.data=-1 to take what is left"
+    devices = jax.devices() if devices is None else devices
+    lengths = axis_lengths(spec, len(devices))
+    slices = _slices(devices)
+    if lengths["data"] % slices:
+        inner = len(devices) // slices
+        rest = {axis: lengths[axis] for axis in AXES if axis != "data"}
         raise ConfigError(
-            f"mesh is {lengths}, whose fixed axes hold {fixed} devices, but there are {devices}: "
+            f"The {len(devices)} devices are {slices} slices of {inner}, and mesh.data is "
+            f"{lengths['data']}; it must be a multiple of {slices}, as only gradients, once a "
+            f"step, are worth sending between slices. Lower {' × '.join(rest)}, now "
+            f"{math.prod(rest.values())}, to a divisor of {inner}."
+        )
+    # Without leave to split a torus' axes between the mesh's, most shapes would be refused.
+    options = {"devices": devices, "allow_split_physical_axes": True}
+    if slices > 1:
+        within = (lengths["data"] // slices, *(lengths[axis] for axis in AXES[1:]))
+        between = (slices, *(1 for _ in AXES[1:]))
+        laid_out = mesh_utils.create_hybrid_device_mesh(within, between, **options)
+    else:
+        laid_out = mesh_utils.create_device_mesh(tuple(lengths.values()), **options)
+    return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def axis_lengths(spec: MeshSpec, count: int) -> dict[str, int]:
+    """Lengths of a mesh's axes, the free one filled in.
+
+    Args:
+      spec: lengths of its axes.
+      count: of devices.
+
+    Raises:
+      ConfigError: the axes' product is not their number.
+    """
+    lengths = {axis: getattr(spec, axis) for axis in AXES}
+    fixed = math.prod(length for length in lengths.values() if length != -1)
+    free = [name for name, length in lengths.items() if length == -1]
+    if (count % fixed) if free else (count != fixed):
+        cure = "Lower another axis" if spec.data == -1 else "Set mesh.data=-1 to take what is left"
+        raise ConfigError(
+            f"mesh is {lengths}, whose fixed axes hold {fixed} devices, but there are {count}: "
             f"{'it must divide them' if free else 'the two must be equal'}. {cure}, or simulate "
             "devices with XLA_FLAGS=--xla_force_host_platform_device_count=8."
         )
-    for name in free:
-        lengths[name] = devices // fixed
-    return jax.make_mesh(
-        tuple(lengths.values()), tuple(lengths), axis_types=(AxisType.Auto,) * len(lengths)
-    )
+    return lengths | dict.fromkeys(free, count // fixed)
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows of a batch split over the mesh; other axes whole."""
-    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+def _slices(devices: Sequence[jax.Device]) -> int:
+    """How many slices of TPUs these are; of GPUs, whose nodes JAX calls slices as well, one.
+
+    What joins nodes of GPUs is made for every kind of communication, and in JAX's order a node's
+    own devices are neighbours along the mesh's last axes anyway.
+    """
+    if devices[0].platform != "tpu":
+        return 1
+    return len({getattr(device, "slice_index", 0) for device in devices})
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
     """The same on every device."""
     return NamedSharding(mesh, PartitionSpec())
-
-
-def rows_of_process(mesh: Mesh, global_batch: int) -> tuple[int, int]:
-    """Which part of every batch this process feeds: ``(index, count)`` of equal blocks of rows.
-
-    Taken from where the batch's rows lie, not from the number of processes, so that processes
-    which share rows read the same clips.
-
-    Raises:
-      ConfigError: this process's rows are not one block, as the loader reads them.
-    """
-    places = batch_sharding(mesh).addressable_devices_indices_map((global_batch,))
-    spans = [span.indices(global_batch) for (span,) in places.values()]
-    start, stop = min(span[0] for span in spans), max(span[1] for span in spans)
-    rows = {row for span in spans for row in range(*span)}
-    if len(rows) != stop - start or global_batch % len(rows):
-        raise ConfigError(
-            f"The mesh {dict(mesh.shape)} gives this process rows {sorted(rows)} of a batch of "
-            f"{global_batch}, which are not one of several equal blocks; change mesh.data or "
-            "mesh.fsdp."
-        )
-    return start // (stop - start), global_batch // (stop - start)
-
-
-def place_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """A global batch on the mesh, from the rows that this process has read."""
-    sharding = batch_sharding(mesh)
-    # With several processes JAX takes this for a transfer that nobody has asked for.
-    with jax.transfer_guard_host_to_device("allow"):
-        return {
-            name: jax.make_array_from_process_local_data(sharding, rows)
-            for name, rows in batch.items()
-        }
-
-
-def weight_shardings(boxed, mesh: Mesh):
-    """Where weights lie.
-
-    Args:
-      boxed: a tree of abstract arrays, boxed with their logical axis names where they have any.
-      mesh: the mesh.
-
-    Returns:
-      A tree of `NamedSharding`, without boxes; what has no names is replicated.
-    """
-    return nn.logical_to_mesh_sharding(nn.get_partition_spec(boxed), mesh, RULES)
 
 
 @contextlib.contextmanager

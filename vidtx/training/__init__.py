@@ -16,7 +16,7 @@ from vidtx.training.state import (
     reset_window,
     start_from,
 )
-from vidtx.training.step import make_train_step
+from vidtx.training.step import TrainStep, make_train_step
 from vidtx.training.targets import make_targets
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "StopSignal",
     "Trace",
     "TrainState",
+    "TrainStep",
     "Window",
     "abstract_state",
     "augment",
