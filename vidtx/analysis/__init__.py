@@ -1,6 +1,6 @@
 """Looking at a model: what it costs, and how well a chip is used."""
 
-from vidtx.analysis.chips import peak_flops, utilisation
+from vidtx.analysis.chips import CHIPS, Chip, peak_flops, utilisation
 from vidtx.analysis.cost import (
     Macs,
     StepMacs,
@@ -10,6 +10,8 @@ from vidtx.analysis.cost import (
 )
 
 __all__ = [
+    "CHIPS",
+    "Chip",
     "Macs",
     "StepMacs",
     "count_macs",

@@ -1,9 +1,12 @@
-"""The command ``vidtx``: everything about data, from annotation files to a fed accelerator.
+"""The command ``vidtx``: everything around training, from annotation files to a running pod.
 
     vidtx data build ucf101 --videos=UCF-101 --annotations=ucfTrainTestlist --out=data
     vidtx data audit data/ucf101
     vidtx data show --config=motions --out=sheet.png
-    vidtx benchmark data --help
+    vidtx describe --config=k400_divided --devices=16
+    vidtx compile --config=k400_divided --topology=v5e:4x4
+    vidtx benchmark step --config=k400_divided
+    vidtx launch queued --help
 
 ``python -m vidtx`` is the same command. Training and evaluation have a door of their own,
 ``python -m vidtx.main``. Exit codes are those of `vidtx.errors`.
