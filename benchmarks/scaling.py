@@ -34,7 +34,12 @@ VARIANTS = {
     "l": ("k400_divided:l", {"model.remat": "products"}),
 }
 SLICES = ("v5e:1x1", "v6e:1x1", "v5p:2x2x1")  # the smallest that Google rents
-PROBE = {"base": 4, "hr": 1, "l": 1}  # clips a chip of the first try, on v5e
+# Clips a chip of the first try; more are tried if they should fit, fewer if these do not.
+START = {
+    "base": {"v5e:1x1": 8, "v6e:1x1": 16, "v5p:2x2x1": 64},
+    "hr": {"v5e:1x1": 2, "v6e:1x1": 4, "v5p:2x2x1": 16},
+    "l": {"v5e:1x1": 2, "v6e:1x1": 4, "v5p:2x2x1": 16},
+}
 PODS = ("v5e:4x4", "v5e:8x8", "v5e:16x16")
 STRATEGIES = {"data": {}, "fsdp": {"mesh.fsdp": 16}}
 POD_CLIPS = 8  # clips a chip
@@ -42,8 +47,7 @@ POD_CLIPS = 8  # clips a chip
 # Clips that several chips share: the variant and what is changed.
 SHARED = {
     "TimeSformer-L": ("k400_divided:l", {"model.remat": "products"}),
-    "TimeSformer-HR": ("k400_divided:hr", {"model.remat": "products"}),
-    "512 frames of 224²": ("k400_divided:l", {"model.remat": "products", "data.frames": 512}),
+    "512 frames of 224²": ("k400_divided:l", {"model.remat": "full", "data.frames": 512}),
     "joint, HR": ("k400_divided:joint,hr", {"model.remat": "products"}),
 }
 SHARES = (1, 4)  # chips that split a clip, of the four of v5e:2x2
@@ -101,11 +105,11 @@ def fit_name(variant: str, topology: str, clips: int) -> str:
     return key(config, topology, {**changes, "train.global_batch": clips * chips})
 
 
-def most_clips(probe: Found, limit: int) -> int:
+def most_clips(found: Found) -> int:
     """The power of two of clips that should fit a chip, as memory grows with clips."""
-    memory, clips = probe["memory"], probe["clips_per_device"]
+    memory, clips = found["memory"], found["clips_per_device"]
     each = (memory["temporaries"] + memory["batch"]) / clips
-    room = 0.97 * limit - (memory["total"] - memory["temporaries"] - memory["batch"])
+    room = 0.97 * memory["limit"] - (memory["total"] - memory["temporaries"] - memory["batch"])
     most = 1
     while 2 * most * each <= room:
         most *= 2
@@ -114,24 +118,26 @@ def most_clips(probe: Found, limit: int) -> int:
 
 def fits(results: Results) -> dict[tuple[str, str], tuple[str, Found]]:
     """By variant and slice: the compilation with the most clips a chip, a power of two."""
-    probes = results.of(fit_name(name, SLICES[0], PROBE[name]) for name in VARIANTS)
-    sizes = results.of(fit_name("base", topology, PROBE["base"]) for topology in SLICES)
-    limits = {place: one["memory"]["limit"] for place, one in zip(SLICES, sizes, strict=True)}
-    tried = {
-        (name, place): most_clips(probe, limits[place])
-        for name, probe in zip(VARIANTS, probes, strict=True)
-        for place in SLICES
-    }
+    trying = {(name, place): START[name][place] for name in VARIANTS for place in SLICES}
     found: dict[tuple[str, str], tuple[str, Found]] = {}
-    while waiting := [cell for cell in tried if cell not in found]:
-        names = [fit_name(*cell, tried[cell]) for cell in waiting]
-        for cell, name, one in zip(waiting, names, results.of(names), strict=True):
-            if "too_large" not in one:
-                found[cell] = name, one
-            elif tried[cell] == 1:
-                raise SystemExit(f"{name}: {one['too_large']}")
-            tried[cell] = max(1, tried[cell] // 2)
-    return found
+    too_many = dict.fromkeys(trying, 2**30)
+    while trying:
+        names = {cell: fit_name(*cell, clips) for cell, clips in trying.items()}
+        compiled = dict(zip(names, results.of(names.values()), strict=True))
+        for cell, one in compiled.items():
+            clips = trying.pop(cell)
+            if "too_large" in one:
+                too_many[cell] = clips
+                if clips == 1:
+                    raise SystemExit(f"{names[cell]}: {one['too_large']}")
+                if cell not in found:
+                    trying[cell] = clips // 2
+                continue
+            found[cell] = names[cell], one
+            more = min(most_clips(one), too_many[cell] // 2)
+            if more > clips:
+                trying[cell] = more
+    return {(name, place): found[name, place] for name in VARIANTS for place in SLICES}
 
 
 def seconds_of_work(found: Found) -> float:

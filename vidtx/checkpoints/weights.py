@@ -83,7 +83,7 @@ def restore_weights(
       MachineError: memory does not suffice, or reading is not allowed.
     """
     path = absolute(path)
-    kind, folder = agreed(lambda: _kind(path))
+    kind, folder = agreed(lambda: kind_of(path))
     fit = _Fit(abstract_params)
     if kind == "one":
         found = int(folder.name), _read_one(folder, fit)
@@ -118,8 +118,15 @@ def restore_weights(
     )
 
 
-def _kind(path: Path) -> tuple[str, Path]:
-    """What ``path`` names: ``run``, ``best`` or ``one``, and the folder that holds or is it."""
+def kind_of(path: Path) -> tuple[str, Path]:
+    """What a path of weights names: ``run``, ``best`` or ``one``, and the folder of its states.
+
+    Args:
+      path: a run directory, its ``best`` folder, or one checkpoint.
+
+    Raises:
+      ConfigError: it is none of these.
+    """
     known = "a run directory, its best folder, or one checkpoint such as RUN/checkpoints/1400"
     try:
         if not path.is_dir():

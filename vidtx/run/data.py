@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ from data_pipelines.records import DatasetDescription, SplitSource, describe, op
 from vidtx.config import RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import ConfigError, DataQualityError
+from vidtx.reporting.files import absolute, as_path, in_bucket
 from vidtx.sharding import batch_parts, processes, rows_of_process
 
 Source = SplitSource | FolderSource
@@ -125,6 +125,12 @@ class RunData:
                 # Whole, or not there at all: what an interrupted build left is made anew.
                 if motions.is_built(data_dir):
                     raise
+                if in_bucket(as_path(data_dir)):
+                    raise ConfigError(
+                        f"The embedded data set is not in {data_dir}, and is made on this machine "
+                        "only. Make it, and copy it there: python -m data_pipelines.motions "
+                        f"--out=data && gcloud storage cp -r data/motions {data_dir}/"
+                    ) from None
                 motions.build_in_process(data_dir, between)
 
         if may_build:
@@ -217,6 +223,6 @@ class RunData:
         return {
             **dataclasses.asdict(self.description),
             "source": self.spec.data.source,
-            "data_dir": os.path.abspath(self.spec.data.data_dir),
+            "data_dir": absolute(self.spec.data.data_dir),
             "class_names": list(self.description.class_names),
         }

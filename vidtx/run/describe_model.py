@@ -155,7 +155,9 @@ def _tokens(model: TimeSformer, name: str) -> int:
     """Tokens of a step's largest group; of the scheme's last step with the class token."""
     scheme = get_scheme(model.scheme)
     step = next(step for step in scheme.steps if step.name == name)
-    return max(Grouping(step, model.token_grid).group_sizes) + (step is scheme.vit_step)
+    grouping = Grouping(step, model.token_grid)
+    tokens = max(grouping.group_sizes) if grouping.valid is None else grouping.valid.shape[1]
+    return tokens + (step is scheme.vit_step)
 
 
 def step_backends(model: TimeSformer, platform: str) -> dict[str, str | ValueError]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vidtx.checkpoints import BestStore, CheckpointStore, Weights
 from vidtx.checkpoints.reading import read_contract
-from vidtx.checkpoints.weights import _kind
+from vidtx.checkpoints.weights import kind_of
 from vidtx.config import RunSpec, differences, to_dict
 from vidtx.errors import CheckpointError, VidtxError
 from vidtx.run.contract import check_contract
@@ -137,7 +137,7 @@ def _checkpoint(path: pathlib.Path) -> pathlib.Path:
     Raises:
       ConfigError, CheckpointError: there is none.
     """
-    kind, folder = _kind(path)
+    kind, folder = kind_of(path)
     if kind == "one":
         return folder
     if kind == "best":

@@ -44,7 +44,8 @@ def make_evaluator(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState]
                 between=stop_if_asked,
             )
             failures = "\n".join(f"  - {failure}" for failure in batches.examples)
-        failures = "\n".join(filter(None, processes.exchange(failures)))
+        # Processes that share rows have found the same.
+        failures = "\n".join(dict.fromkeys(filter(None, processes.exchange(failures))))
         videos = evaluation.examples + evaluation.failed
         if evaluation.failed > setup.spec.data.max_bad * videos:
             raise processes.raised_by_all(
