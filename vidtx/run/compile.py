@@ -1,5 +1,6 @@
 """Compiling a run's step for a TPU slice that is not there, and what that tells."""
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,11 @@ from vidtx.analysis.roofline import estimate_times
 from vidtx.analysis.topology import Topology, quiet, read_topology
 from vidtx.config import RunSpec
 from vidtx.errors import ConfigError, MachineError
-from vidtx.run.compare import problems_without_devices
 from vidtx.run.compile_report import Memory, StepReport
 from vidtx.run.cures import DoesNotFitError, explain_lack
 from vidtx.run.programs import Programs, num_classes_of
-from vidtx.run.setup import model_of
-from vidtx.sharding import batch_parts, make_mesh
+from vidtx.run.setup import problems
+from vidtx.sharding import make_mesh
 
 __all__ = ["DoesNotFitError", "compile_step", "problems_on"]
 
@@ -52,42 +52,7 @@ def problems_on(devices: list[jax.Device]) -> Callable[[RunSpec], Iterator[str]]
     Args:
       devices: that need not be there, as of `Topology.devices`.
     """
-
-    def problems(spec: RunSpec) -> Iterator[str]:
-        yield from problems_without_devices(spec)
-        if any(spec.mesh.problems()):
-            return
-        try:
-            mesh = make_mesh(spec.mesh, devices)
-        except ConfigError as error:
-            yield str(error)
-            return
-        alone = spec.train.accumulate * (2 if spec.train.mixup or spec.train.cutmix else 1)
-        is_told = alone < 1 or spec.train.global_batch % alone
-        if not is_told and spec.train.global_batch % (alone * batch_parts(mesh)):
-            yield (
-                f"train.global_batch is {spec.train.global_batch}; it must be a multiple of "
-                f"{alone * batch_parts(mesh)}: mesh.data times mesh.fsdp times train.accumulate, "
-                "twice that with mixup or cutmix."
-            )
-        try:
-            model = model_of(spec, num_classes=1)
-        except ValueError:  # told already
-            return
-        for axis, name, length in (
-            ("fsdp", "embedding width", model.embed_dim),
-            ("tensor", "number of heads", model.num_heads),
-            ("tensor", "MLPs' hidden width", model.mlp_dim),
-        ):
-            if length % mesh.shape[axis]:
-                yield f"mesh.{axis} is {mesh.shape[axis]}; it must divide the {name} {length}."
-        if mesh.shape["sequence"] > model.num_frames:
-            yield (
-                f"mesh.sequence is {mesh.shape['sequence']}, but clips have only "
-                f"{model.num_frames} frames to split."
-            )
-
-    return problems
+    return functools.partial(problems, mesh_of=lambda mesh: make_mesh(mesh, devices))
 
 
 def compile_step(
