@@ -2,10 +2,13 @@
 
     python -m benchmarks.scaling                      # compiles what docs/scaling.json lacks
     python -m benchmarks.scaling --fresh --jobs=2     # all of it again, with these versions
+    python -m benchmarks.scaling --whole              # and at full depth, one of them, to compare
     python -m benchmarks.scaling --print              # prints the tables, compiles nothing
 
-Every row is one ``vidtx compile``, of the whole train step at full depth, which takes libtpu and no
-TPU: one to four minutes of two cores each, an hour for all. What was compiled is kept in
+Every row is two runs of ``vidtx compile``, of the train step with one and with two blocks, which
+takes libtpu and no TPU. The other ten blocks of ViT-B are like the second, so that what a block
+adds is counted so often: at full depth, with a program for each block, a compilation takes five
+minutes of CPU time. ``--whole`` says how far off that is. What was compiled is kept in
 docs/scaling.json as it comes, and the tables between the marks in docs/scaling.md are written anew
 from it.
 """
@@ -13,19 +16,15 @@ from it.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import json
+import math
 import pathlib
 import re
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from vidtx.reporting import format_table
+from benchmarks.compiled import DEPTH, Found, Results, Step, compile_all
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-RESULTS, PAGE = DOCS / "scaling.json", DOCS / "scaling.md"
+PAGE = DOCS / "scaling.md"
 
 # What trains each variant, beside the published recipe: what the larger ones compute again.
 VARIANTS = {
@@ -41,7 +40,7 @@ START = {
     "l": {"v5e:1x1": 2, "v6e:1x1": 4, "v5p:2x2x1": 16},
 }
 PODS = ("v5e:4x4", "v5e:8x8", "v5e:16x16")
-STRATEGIES = {"data": {}, "fsdp": {"mesh.fsdp": 16}}
+STRATEGIES = {"data": {}, "fsdp": {"fsdp": 16}}
 POD_CLIPS = 8  # clips a chip
 
 # Clips that several chips share: the variant and what is changed.
@@ -50,185 +49,166 @@ SHARED = {
     "512 frames of 224²": ("k400_divided:l", {"model.remat": "full", "data.frames": 512}),
     "joint, HR": ("k400_divided:joint,hr", {"model.remat": "products"}),
 }
-SHARES = (1, 4)  # chips that split a clip, of the four of v5e:2x2
+SHARED_ON, SHARES = "v5e:2x2", (1, 4)  # chips that split a clip
 
-KEPT = (
-    "topology", "chips", "devices", "mesh", "clips", "clips_per_device", "memory", "times",
-    "per_clip", "mfu_bound", "collectives", "model_flops_per_clip", "compile_seconds", "versions",
-)  # fmt: skip
-
-Found = dict[str, Any]
+WHOLE = ("base", "v5e:1x1", 8)
 
 
-def key(config: str, topology: str, changes: Mapping[str, Any]) -> str:
-    """One compilation's command line, which is also its name in the results."""
-    options = [f"--config.{name}={value}" for name, value in sorted(changes.items())]
-    return " ".join(["vidtx compile", f"--config={config}", f"--topology={topology}", *options])
-
-
-def compile_one(name: str) -> Found:
-    """Runs a command line; a step that does not fit is a result too."""
-    command = [sys.executable, "-m", *name.split(), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    found = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
-    if done.returncode == 0:
-        return {field: found[field] for field in KEPT}
-    if "error" in found and "fit" in found["error"]["message"]:
-        return {"too_large": found["error"]["message"].splitlines()[0]}
-    raise SystemExit(f"{name}\n{done.stderr[-2000:]}")
-
-
-class Results:
-    """What was compiled, by command line, kept on disk as it comes."""
-
-    def __init__(self, fresh: bool, jobs: int):
-        self.known = {} if fresh or not RESULTS.exists() else json.loads(RESULTS.read_text())
-        self.jobs = jobs
-
-    def of(self, names: Iterable[str]) -> list[Found]:
-        """Results of these command lines; compiles what is not known."""
-        names = list(names)
-        missing = [name for name in dict.fromkeys(names) if name not in self.known]
-        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            for name, found in zip(missing, pool.map(compile_one, missing), strict=True):
-                print(f"{name}: {found.get('too_large', 'fits')}", file=sys.stderr, flush=True)
-                self.known[name] = found
-                RESULTS.write_text(json.dumps(self.known, indent=1, sort_keys=True) + "\n")
-        return [self.known[name] for name in names]
-
-
-def fit_name(variant: str, topology: str, clips: int) -> str:
+def step_of(variant: str, topology: str, clips: int, **mesh: int) -> Step:
     """Training a variant with so many clips on each chip of a slice."""
     config, changes = VARIANTS[variant]
-    across, _, along = topology.partition(":")[2].partition("x")
-    chips = int(across) * int(along.partition("x")[0]) * int(along.partition("x")[2] or 1)
-    return key(config, topology, {**changes, "train.global_batch": clips * chips})
+    chips = math.prod(map(int, topology.partition(":")[2].split("x")))
+    changes = {**changes, **{f"mesh.{axis}": length for axis, length in mesh.items()}}
+    changes["train.global_batch"] = max(1, clips * chips // mesh.get("sequence", 1))
+    return Step(config, topology, tuple(changes.items()))
+
+
+def total(found: Found) -> float:
+    """Bytes that a device needs."""
+    return found["memory"]["total"]
 
 
 def most_clips(found: Found) -> int:
-    """The power of two of clips that should fit a chip, as memory grows with clips."""
+    """The power of two of clips that fits a chip, as memory grows with clips; 0 if not one does."""
     memory, clips = found["memory"], found["clips_per_device"]
     each = (memory["temporaries"] + memory["batch"]) / clips
-    room = 0.97 * memory["limit"] - (memory["total"] - memory["temporaries"] - memory["batch"])
-    most = 1
-    while 2 * most * each <= room:
-        most *= 2
-    return most
+    rest = total(found) - each * clips
+    fitting = int((memory["limit"] - rest) / each)
+    return 1 << (fitting.bit_length() - 1) if fitting > 0 else 0
 
 
-def fits(results: Results) -> dict[tuple[str, str], tuple[str, Found]]:
-    """By variant and slice: the compilation with the most clips a chip, a power of two."""
+def fits(results: Results) -> dict[tuple[str, str], Found]:
+    """By variant and slice: training with the most clips a chip, a power of two."""
     trying = {(name, place): START[name][place] for name in VARIANTS for place in SLICES}
-    found: dict[tuple[str, str], tuple[str, Found]] = {}
-    too_many = dict.fromkeys(trying, 2**30)
+    found: dict[tuple[str, str], Found] = {}
     while trying:
-        names = {cell: fit_name(*cell, clips) for cell, clips in trying.items()}
-        compiled = dict(zip(names, results.of(names.values()), strict=True))
-        for cell, one in compiled.items():
-            clips = trying.pop(cell)
-            if "too_large" in one:
-                too_many[cell] = clips
-                if clips == 1:
-                    raise SystemExit(f"{names[cell]}: {one['too_large']}")
-                if cell not in found:
-                    trying[cell] = clips // 2
-                continue
-            found[cell] = names[cell], one
-            more = min(most_clips(one), too_many[cell] // 2)
-            if more > clips:
-                trying[cell] = more
+        steps = (step_of(*cell, clips) for cell, clips in trying.items())
+        for cell, one in zip(list(trying), compile_all(results, steps), strict=True):
+            clips, most = trying.pop(cell), most_clips(one)
+            if most == 0:
+                raise SystemExit(f"{cell}: not one clip fits a chip")
+            fit = total(one) <= one["memory"]["limit"]
+            if fit:
+                found[cell] = one
+            if not fit or most > clips:
+                trying[cell] = min(most, clips // 2) if not fit else most
     return {(name, place): found[name, place] for name in VARIANTS for place in SLICES}
 
 
 def seconds_of_work(found: Found) -> float:
     """Of a step without communication, by the slowest model."""
-    return max(found["times"]["roofline"], found["times"]["cycles"] or 0.0)
+    times = found["times"]
+    return max(times["compute"], times["memory"], times["cycles"] or 0.0)
 
 
-def fits_table(found: Mapping[tuple[str, str], tuple[str, Found]]) -> str:
+def utilisation(found: Found) -> float:
+    """Model FLOPs utilisation that this allows."""
+    work = found["model_flops_per_clip"] * found["clips_per_device"]
+    return work / (found["chip"]["peak_flops"] * seconds_of_work(found))
+
+
+def fits_table(found: Mapping[tuple[str, str], Found]) -> str:
     """The smallest slices."""
     rows = []
-    for (variant, place), (_, one) in found.items():
+    for (variant, place), one in found.items():
         clips, memory, times = one["clips_per_device"], one["memory"], one["times"]
+        roofline = max(times["compute"], times["memory"])
+        bound = "compute" if roofline == times["compute"] else "memory"
         rows.append(
             (
                 variant, place, one["chips"], f"{clips:g}",
-                f"{memory['total'] / 2**30:.1f} of {memory['limit'] / 2**30:.1f}",
+                f"{total(one) / 2**30:.1f} of {memory['limit'] / 2**30:.1f}",
                 f"{one['per_clip']['flops'] / 1e12:.2f}",
                 f"{one['per_clip']['hbm_bytes'] / 1e9:.1f}",
-                f"{1e3 * times['roofline'] / clips:.1f} ({times['bound']})",
+                f"{1e3 * roofline / clips:.1f} ({bound})",
                 f"{1e3 * seconds_of_work(one) / clips:.1f}",
-                f"{one['mfu_bound']:.0%}",
+                f"{utilisation(one):.0%}",
             )
         )  # fmt: skip
     headers = (
         "model", "slice", "chips", "clips a chip", "memory, GiB", "TFLOPs a clip",
-        "HBM GB a clip", "roofline ms a clip", "ms a clip by cycles", "MFU at most",
+        "HBM GB a clip", "roofline, ms a clip", "cycles, ms a clip", "MFU at most",
     )  # fmt: skip
-    return format_table(rows, headers)
+    return markdown(rows, headers)
 
 
 def pods_table(results: Results) -> str:
     """Communication of pods, and when it hides."""
-    config, changes = VARIANTS["base"]
+    cells = [(strategy, place) for strategy in STRATEGIES for place in PODS]
+    steps = (step_of("base", place, POD_CLIPS, **STRATEGIES[name]) for name, place in cells)
     rows = []
-    for strategy, mesh in STRATEGIES.items():
-        names = []
-        for place in PODS:
-            across, along = place.partition(":")[2].split("x")
-            batch = {"train.global_batch": POD_CLIPS * int(across) * int(along)}
-            names.append(key(config, place, {**changes, **mesh, **batch}))
-        for one in results.of(names):
-            kinds = ", ".join(f"{link['count']} {link['kind']}" for link in one["collectives"])
-            moved = sum(link["bytes"] for link in one["collectives"])
-            work = seconds_of_work(one) / one["clips_per_device"]
-            times = one["times"]
-            rows.append(
-                (
-                    strategy, one["chips"], kinds, f"{moved / 1e6:,.0f}",
-                    f"{1e3 * times['communication']:.1f}", f"{1e3 * times['waited_for']:.1f}",
-                    f"{1e3 * seconds_of_work(one):.0f}",
-                    f"{times['communication'] / work:.2f}",
-                    f"{times['waited_for'] / work / 0.05:.1f}",
-                )
-            )  # fmt: skip
+    for (strategy, _), one in zip(cells, compile_all(results, steps), strict=True):
+        kinds = ", ".join(f"{link['count']} {kind}" for kind, link in one["collectives"].items())
+        moved = sum(link["bytes"] for link in one["collectives"].values())
+        times, work = one["times"], seconds_of_work(one) / one["clips_per_device"]
+        rows.append(
+            (
+                strategy, one["chips"], kinds, f"{moved / 1e6:,.0f}",
+                f"{1e3 * times['communication']:.1f}", f"{1e3 * times['waited_for']:.1f}",
+                f"{1e3 * work * POD_CLIPS:.0f}",
+                f"{times['communication'] / work:.2f}",
+                f"{19 * times['waited_for'] / work:.1f}",
+            )
+        )  # fmt: skip
     headers = (
         "strategy", "chips", "collectives a step", "MB", "ms", "waited for, ms",
-        f"work of {POD_CLIPS} clips, ms", "hides under clips a chip", "under 5 % from clips a chip",
+        f"work of {POD_CLIPS} clips, ms", "hides under, clips", "below 5 % from, clips",
     )  # fmt: skip
-    return format_table(rows, headers)
+    return markdown(rows, headers)
 
 
 def shared_table(results: Results) -> str:
     """A clip on several chips."""
+    cells = [(name, shares) for name in SHARED for shares in SHARES]
+    steps = []
+    for name, shares in cells:
+        config, changes = SHARED[name]
+        batch = {"mesh.sequence": shares, "train.global_batch": 4 // shares}
+        steps.append(Step(config, SHARED_ON, tuple({**changes, **batch}.items())))
     rows = []
-    for name, (config, changes) in SHARED.items():
-        commands = [
-            key(config, "v5e:2x2", {**changes, "mesh.sequence": k, "train.global_batch": 4 // k})
-            for k in SHARES
-        ]
-        for shares, one in zip(SHARES, results.of(commands), strict=True):
-            if "too_large" in one:
-                rows.append((name, shares, "does not fit", "", "", "", ""))
-                continue
-            memory = one["memory"]
-            sent = {link["kind"]: 0 for link in one["collectives"]}
-            for link in one["collectives"]:
-                sent[link["kind"]] += link["bytes"]
-            rows.append(
-                (
-                    name, shares, f"{memory['total'] / 2**30:.1f}",
-                    f"{1e3 * seconds_of_work(one) / max(1, one['clips_per_device']):.0f}",
-                    f"{1e3 * one['times']['communication']:.1f}",
-                    f"{sent.get('all-to-all', 0) / 1e6:,.0f}",
-                    f"{sent.get('all-gather', 0) / 1e6:,.0f}",
-                )
-            )  # fmt: skip
+    for (name, shares), one in zip(cells, compile_all(results, steps), strict=True):
+        moved = dict.fromkeys(("all-to-all", "all-gather"), 0)
+        for kind, link in one["collectives"].items():
+            plain = kind.partition(" ")[0]
+            moved[plain] = moved.get(plain, 0) + link["bytes"]
+        limit = one["memory"]["limit"]
+        rows.append(
+            (
+                name, shares, f"{total(one) / 2**30:.1f}",
+                "yes" if total(one) <= limit else "no",
+                f"{1e3 * seconds_of_work(one):.0f}",
+                f"{1e3 * one['times']['communication']:.1f}",
+                f"{moved['all-to-all'] / 1e6:,.0f}", f"{moved['all-gather'] / 1e6:,.0f}",
+            )
+        )  # fmt: skip
     headers = (
-        "clip", "chips a clip", "memory, GiB", "work, ms", "communication, ms", "all-to-all, MB",
-        "all-gather, MB",
+        "clip", "chips a clip", "memory, GiB", "fits", "work, ms", "communication, ms",
+        "all-to-all, MB", "all-gather, MB",
     )  # fmt: skip
-    return format_table(rows, headers)
+    return markdown(rows, headers)
+
+
+def whole_line(results: Results) -> str:
+    """How far twelve blocks are from twelve times one."""
+    step = step_of(*WHOLE)
+    (reckoned,), (compiled,) = compile_all(results, [step]), results.of([step.name(DEPTH)])
+    pairs = {
+        "memory": (total(reckoned), total(compiled)),
+        "FLOPs": (reckoned["per_clip"]["flops"], compiled["per_clip"]["flops"]),
+        "HBM bytes": (reckoned["per_clip"]["hbm_bytes"], compiled["per_clip"]["hbm_bytes"]),
+        "cycles": (reckoned["per_clip"]["cycles"], compiled["per_clip"]["cycles"]),
+    }
+    parts = ", ".join(f"{name} {mine / real - 1:+.1%}" for name, (mine, real) in pairs.items())
+    return (
+        f"From one and two blocks, against all {DEPTH} compiled ({WHOLE[0]} on `{WHOLE[1]}`): "
+        f"{parts}."
+    )
+
+
+def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    """A table."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -239,14 +219,19 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--fresh", action="store_true", help="compile all again")
+    parser.add_argument("--whole", action="store_true", help="one at full depth as well")
     parser.add_argument("--jobs", type=int, default=1, help="compilations at a time (default: 1)")
     parser.add_argument("--print", action="store_true", help="print the tables alone")
     options = parser.parse_args(arguments)
-    results = Results(options.fresh, options.jobs)
+    results = Results(
+        DOCS / "scaling.json", 0 if options.print else options.jobs, fresh=options.fresh
+    )
+    known = step_of(*WHOLE).name(DEPTH) in results.known
     tables = {
         "fits": fits_table(fits(results)),
-        "shared": shared_table(results),
         "pods": pods_table(results),
+        "shared": shared_table(results),
+        "whole": whole_line(results) if options.whole or known else "",
     }
     if options.print:
         print("\n\n".join(tables.values()))

@@ -14,8 +14,10 @@ from vidtx.kernels import cudnn, splash
 
 ATTENTION = ("auto", "xla", "splash", "cudnn")
 
-# Where not storing logits pays for padding and for transposes round the kernel, by the compiler's
-# own estimate for a v5e (`python -m benchmarks.attention`).
+# By the compiler's estimate for a v5e (`python -m benchmarks.attention`), splash takes
+# a third longer than xla at 393 and 197 tokens, a fifth less at 785 and a third less at 1,569. The
+# bound is above where they meet: under it logits take little memory, and the estimate leaves out
+# that a kernel waits for memory.
 _AUTO_SPLASH_TOKENS = 1000
 
 

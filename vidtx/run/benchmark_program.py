@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from vidtx.errors import ConfigError, MachineError
 from vidtx.models import TimeSformer
-from vidtx.run.describe_model import step_backends
+from vidtx.run.backends import step_backends
 
 __all__ = [
     "Compilation",

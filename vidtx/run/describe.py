@@ -15,6 +15,7 @@ from jax.sharding import AbstractMesh, AxisType
 
 from vidtx.config import MeshSpec, RunSpec
 from vidtx.errors import ConfigError, VidtxError
+from vidtx.run.backends import refused_backends
 from vidtx.run.describe_data import Found, describe_data, describe_loader, find_data
 from vidtx.run.describe_length import describe_length
 from vidtx.run.describe_model import (
@@ -23,7 +24,6 @@ from vidtx.run.describe_model import (
     describe_mesh,
     describe_model,
     state_on,
-    step_backends,
     traceable,
 )
 from vidtx.run.describe_start import describe_init_from, describe_workdir
@@ -96,9 +96,8 @@ def problems_on(spec: RunSpec, devices: Devices) -> Iterator[str]:
         model = model_of(spec, 1, platform=devices.platform)
     if model is None or any(spec.mesh.problems()):
         return
-    backends = step_backends(model, devices.platform).values()
-    refused = dict.fromkeys(str(why) for why in backends if isinstance(why, ValueError))
-    yield from (f"model.{why}" for why in refused)
+    refused = list(refused_backends(model, devices.platform))
+    yield from refused
     own = spec.optimizer
     # Otherwise there are no patterns that could match nothing, and no need to make the model.
     sorts = own.freeze or own.groups or own.layer_decay < 1

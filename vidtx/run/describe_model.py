@@ -9,8 +9,9 @@ from jax.sharding import AbstractMesh
 from vidtx.analysis import count_macs, count_parameters
 from vidtx.analysis.memory import kept_for_backward
 from vidtx.config import RunSpec
-from vidtx.kernels import Grouping, choose_backend
+from vidtx.kernels import Grouping
 from vidtx.models import TimeSformer, get_scheme
+from vidtx.run.backends import step_backends, tokens_of
 from vidtx.run.setup import averages
 from vidtx.sharding import batch_parts, bytes_per_device, left_whole
 from vidtx.training import (
@@ -29,7 +30,6 @@ __all__ = [
     "describe_mesh",
     "describe_model",
     "state_on",
-    "step_backends",
     "traceable",
 ]
 
@@ -141,7 +141,7 @@ def _attention(model: TimeSformer) -> list[dict[str, Any]]:
             {
                 "step": step.name,
                 "groups": len(sizes),
-                "tokens": _tokens(model, step.name),
+                "tokens": tokens_of(model, step.name),
                 "backends": {
                     platform: None if isinstance(of[step.name], ValueError) else of[step.name]
                     for platform, of in backends.items()
@@ -149,32 +149,6 @@ def _attention(model: TimeSformer) -> list[dict[str, Any]]:
             }
         )
     return described
-
-
-def _tokens(model: TimeSformer, name: str) -> int:
-    """Tokens of a step's largest group; of the scheme's last step with the class token."""
-    scheme = get_scheme(model.scheme)
-    step = next(step for step in scheme.steps if step.name == name)
-    grouping = Grouping(step, model.token_grid)
-    tokens = max(grouping.group_sizes) if grouping.valid is None else grouping.valid.shape[1]
-    return tokens + (step is scheme.vit_step)
-
-
-def step_backends(model: TimeSformer, platform: str) -> dict[str, str | ValueError]:
-    """What would compute each step of a model, by its name; an error where it is refused."""
-    found: dict[str, str | ValueError] = {}
-    for step in get_scheme(model.scheme).steps:
-        try:
-            found[step.name] = choose_backend(
-                model.attention,
-                platform=platform,
-                tokens=_tokens(model, step.name),
-                head_dim=model.embed_dim // model.num_heads,
-                dtype=model.dtype,
-            )
-        except ValueError as error:
-            found[step.name] = error
-    return found
 
 
 def describe_mesh(spec: RunSpec, mesh: AbstractMesh, abstract: TrainState) -> dict[str, Any]:

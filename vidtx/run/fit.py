@@ -7,6 +7,7 @@ from jax.sharding import AbstractMesh, Mesh
 from vidtx.config import MeshSpec, RunSpec
 from vidtx.errors import ConfigError
 from vidtx.models import SCHEMES, TimeSformer
+from vidtx.run.backends import refused_backends
 from vidtx.sharding import (
     AXES,
     batch_parts,
@@ -40,6 +41,8 @@ def misfits(spec: RunSpec, model: TimeSformer | None, mesh_of: MeshOf | None) ->
     else:
         lengths = lengths if mesh is None else dict(mesh.shape)
         yield from _of_batch(spec, mesh)
+        if model is not None and isinstance(mesh, Mesh):
+            yield from refused_backends(model, mesh.devices.flat[0].platform)
     if model is not None:
         # Of an axis that takes what is left, and could not, nothing is known.
         yield from _of_model({axis: max(1, length) for axis, length in lengths.items()}, model)
