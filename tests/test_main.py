@@ -65,6 +65,13 @@ def test_a_config_is_needed_to_train(refused, workdir):
     assert not workdir.exists()
 
 
+def test_attention_that_these_devices_cannot_compute(refused, config, workdir):
+    message = refused(config, f"--workdir={workdir}", "--config.model.attention=cudnn")
+    assert "model.attention is 'cudnn'" in message
+    assert "Ask for auto or xla" in message
+    assert not workdir.exists()
+
+
 @pytest.mark.parametrize("joined", [True, False])
 @pytest.mark.parametrize("reference", ["motion", "nowhere/tiny.py", "experiments"])
 def test_a_config_that_is_not_there(refused, workdir, reference, joined):

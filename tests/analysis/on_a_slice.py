@@ -107,12 +107,20 @@ def together(devices):
     psum_b = functools.partial(jax.lax.psum, axis_name="b")
     gather = functools.partial(jax.lax.all_gather, axis_name="a", tiled=True)
     scatter = functools.partial(jax.lax.psum_scatter, axis_name=both, tiled=True)
+
+    def scatter_two(x):  # which have one channel
+        return scatter(jnp.sin(x)), scatter(jnp.cos(x))
+
     rows = array(P(both), 1024, 128)
     return {
         "psum": (spread(psum, mesh, P(both), P()), rows),
         "psum_of_two": (spread(psum_b, mesh, P(both), P("a")), rows),
         "gather": (spread(gather, mesh, P("a"), P()), array(P("a"), 1024, 128)),
         "scatter": (spread(scatter, mesh, P(), P(both)), array(P(), 1024, 128)),
+        "scatter_two": (
+            spread(scatter_two, mesh, P(), (P(both), P(both))),
+            array(P(), 1024, 128),
+        ),
         "exchange": (spread(exchange, mesh, P(both), P(None, both)), array(P(both), 1024, 1024)),
         "shift": (spread(shift, mesh, P("a"), P("a")), array(P("a"), 1024, 128)),
     }

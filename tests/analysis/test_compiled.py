@@ -89,6 +89,11 @@ def test_communication(costs, name, kind, group, size, sent):
     assert found.is_async == (name == "shift")  # of these, the compiler starts that alone early
 
 
+def test_two_on_one_channel_are_two(costs):
+    kinds = [(one.kind, one.bytes, one.times) for one in costs("scatter_two").collectives]
+    assert kinds == [("reduce-scatter", 1024 * 128 * 4, 1)] * 2
+
+
 def test_arguments_take_what_the_compiler_says(programs):
     assert len(programs) > 10
     for name, one in programs.items():

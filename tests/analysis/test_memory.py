@@ -105,5 +105,6 @@ def test_splash_attention_stores_no_logits():
         kept(tiny("joint", attention=attention, **long), 1).activations
         for attention in ("xla", "splash")
     )
-    assert plain - splash > 2 * 1025**2 * (4 + 2) / 2
+    # Of two heads, in bfloat16; what splash attention keeps instead is a hundredth of that.
+    assert plain - splash > 0.9 * 2 * 1025**2 * 2
     assert splash < 2 * 1025**2 * 4

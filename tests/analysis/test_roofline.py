@@ -8,6 +8,7 @@ from vidtx.analysis.chips import CHIPS, peak_flops
 from vidtx.analysis.collectives import Collective
 from vidtx.analysis.compiled import Costs, Kernel
 from vidtx.analysis.roofline import estimate_times
+from vidtx.analysis.topology import read_topology
 
 V5E = CHIPS["v5e"]
 COSTS = Costs(
@@ -54,6 +55,18 @@ def test_what_is_not_hidden_is_waited_for():
     assert times.communication == pytest.approx(1.5e-3 + 1.5e-3)
     assert times.waited_for == pytest.approx(1.5e-3)
     assert times.step == pytest.approx(times.cycles + 1.5e-3)
+
+
+def test_links_that_lead_nowhere_carry_nothing():
+    one = Collective("all-gather", 180 * 10**6, group=4, times=2, is_async=True, source="")
+    costs = dataclasses.replace(COSTS, collectives=(one,))
+    shares = {"2x2": 0.5, "4x4": 1.0, "2x4": 0.75, "1x1": 1.0}
+    for grid, share in shares.items():
+        topology = read_topology(f"v5e:{grid}")
+        assert topology.link_share == share
+        times = estimate_times(costs, V5E, topology.link_share)
+        assert times.communication == pytest.approx(1.5e-3 / share)
+    assert read_topology("v5p:2x2x1").link_share == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ MAY_CHANGE = {
     "eval.spatial_crops": 1,
     "eval.average": "logits",
     "eval.state": "best",
+    "train.accumulate": 2,
     "train.log_every_steps": 3,
     "checkpoint.every_steps": None,
     "checkpoint.every_epochs": None,

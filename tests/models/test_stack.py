@@ -109,3 +109,20 @@ def test_bfloat16_weights_are_stacked_in_bfloat16():
     dim = tiny.DIM
     assert f"bf16[{DEPTH},{dim},{4 * dim}]" in text
     assert f"f32[{DEPTH},{dim},{4 * dim}]" not in text
+
+
+def test_of_splash_attention_its_result_is_kept_and_no_more():
+    """Its kernel writes a sum for each query 128 times over, and cuts it down afterwards."""
+    grid = (2, 8, 9)  # 145 keys, in two blocks of 128
+    model = tiny.create("joint", grid, depth=2, attention="splash", remat="products")
+    tree, x = tiny.weights("joint", grid, depth=2), tiny.clips(grid, 1)
+    handed = jax.tree.leaves(
+        jax.eval_shape(
+            lambda tree: jax.vjp(lambda tree: model.apply({"params": tree}, x), tree)[1], tree
+        )
+    )
+    shapes = [leaf.shape for leaf in handed]
+    heads, width = model.num_heads, model.embed_dim // model.num_heads
+    padded = {shape[-2] for shape in shapes if shape[-1:] == (width,) and heads in shape}
+    assert max(padded) >= 145  # the attended heads, of whole blocks
+    assert not [shape for shape in shapes if shape[-1:] == (128,)]

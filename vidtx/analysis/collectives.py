@@ -43,6 +43,7 @@ class Collective:
         return self.bytes * (share if self.kind in _SHARED else float(self.group > 1))
 
 
+_NAMING = ("get-tuple-element", "bitcast")
 _SHARED = ("all-gather", "reduce-scatter", "all-to-all", "ragged-all-to-all")
 
 
@@ -68,18 +69,22 @@ def find_collectives(program: Program, executions: Executions) -> list[Found]:
     """All collectives that a call of the program runs, each once.
 
     One that goes on behind other work stands in several fusions: where it starts, along each, and
-    where it ends. Its channel tells that it is one.
+    where it ends. That it is one is told by its channel, shapes and origin; by the channel alone it
+    is not, as all that is written out under `jax.shard_map` has the same.
 
     Args:
       program: from `read_program`.
       executions: from `count_executions`.
     """
-    found: dict[str, Found] = {}
+    found: dict[tuple, Found] = {}
     for name, times in executions.times.items():
         computation = program.computations[name]
         for one in computation.instructions.values():
             for inside, each in _within(program, computation, one):
-                key = each.attribute("channel_id") or f"{inside.name}/{each.name}"
+                key = (inside.name, each.name)
+                channel = each.attribute("channel_id")
+                if inside is not computation and channel:
+                    key = (channel, each.opcode, each.shapes, _source(each))
                 if key in found:
                     found[key] = dataclasses.replace(found[key], goes_on=True)
                 else:
@@ -110,8 +115,7 @@ def describe_collective(found: Found, devices: int) -> Collective:
     returned = sum(shape.bytes for shape in one.shapes if shape.dims)  # and not what counts waits
     if one.opcode.endswith("-start") and kind != "all-reduce":
         returned -= given  # what a start returns holds its operands too
-    users = computation.users[one.name]
-    if kind == "all-reduce" and users and all(user.opcode == "dynamic-slice" for user in users):
+    if kind == "all-reduce" and _is_sliced(computation, one):
         kind = "reduce-scatter"
     return Collective(
         kind=kind,
@@ -120,6 +124,15 @@ def describe_collective(found: Found, devices: int) -> Collective:
         times=found.times,
         is_async=found.goes_on or one.opcode.endswith("-start"),
         source=_source(one),
+    )
+
+
+def _is_sliced(computation: Computation, one: Instruction) -> bool:
+    """Whether nothing but slices of it are used; of several arrays at once, slices of each."""
+    users = computation.users[one.name]
+    return bool(users) and all(
+        user.opcode == "dynamic-slice" or (user.opcode in _NAMING and _is_sliced(computation, user))
+        for user in users
     )
 
 

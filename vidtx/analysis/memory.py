@@ -88,7 +88,7 @@ def _kept(model: TimeSformer, mesh: Mesh | AbstractMesh, clips: int) -> Kept:
         if is_of_clips:
             activations += size * share
         else:
-            weights += size / mesh.shape["fsdp"]
+            weights += size  # gathered whole, where fsdp splits them, and so kept
     return Kept(math.ceil(activations), math.ceil(weights))
 
 

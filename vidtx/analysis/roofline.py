@@ -20,8 +20,8 @@ class Times:
       compute: all products at the chip's bfloat16 peak.
       memory: all traffic with main memory at its bandwidth.
       cycles: the compiler's estimate, with known Pallas kernels at the peak; None without one.
-      communication: bytes that a device must send, if all of its links carried them; the network
-        between slices is not modelled.
+      communication: bytes that a device must send, if all links that it has in the slice carried
+        them; the network between slices is not modelled.
       waited_for: the part of ``communication`` that no other work goes on beside.
     """
 
@@ -47,14 +47,15 @@ class Times:
         return max(self.roofline, self.cycles or 0.0) + self.waited_for
 
 
-def estimate_times(costs: Costs, chip: Chip) -> Times:
+def estimate_times(costs: Costs, chip: Chip, link_share: float = 1.0) -> Times:
     """Times of a program on a chip.
 
     Args:
       costs: of one device.
       chip: the device's kind.
+      link_share: of the chip's links, those that lead to another chip of the slice.
     """
-    peak, link = chip.peak_flops, chip.ici_bandwidth
+    peak, link = chip.peak_flops, chip.ici_bandwidth * link_share
     kernels = sum(kernel.times * (kernel.flops or 0) for kernel in costs.kernels)
     sent = [(one.times * one.wire_bytes / link, one.is_async) for one in costs.collectives]
     return Times(

@@ -68,6 +68,13 @@ class Topology:
         """Devices of all slices, as JAX counts them."""
         return self.num_chips * self.chip.devices_per_chip
 
+    @property
+    def link_share(self) -> float:
+        """Of a chip's links, those that lead to another chip of the slice."""
+        # None along an axis of one chip, and one, not two, along an axis of two.
+        links = sum(min(length - 1, 2) for length in self.grid)
+        return links / (2 * self.chip.axes) if links else 1.0
+
     def devices(self) -> list[jax.Device]:
         """Devices that programs can be compiled for, and that nothing can run on.
 

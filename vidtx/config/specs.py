@@ -169,6 +169,7 @@ MAY_CHANGE = frozenset(
         "eval.spatial_crops",
         "eval.average",
         "eval.state",
+        "train.accumulate",
         "train.log_every_steps",
         "checkpoint.every_steps",
         "checkpoint.every_epochs",

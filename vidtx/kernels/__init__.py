@@ -3,9 +3,11 @@
 from vidtx.kernels.attention import attend, attend_groups
 from vidtx.kernels.choice import ATTENTION, choose_backend
 from vidtx.kernels.grouping import STEPS, Grouping, Step
+from vidtx.kernels.splash import KEPT
 
 __all__ = [
     "ATTENTION",
+    "KEPT",
     "STEPS",
     "Grouping",
     "Step",

@@ -17,6 +17,9 @@ from jax.typing import DTypeLike
 LANES = 128
 """What the lengths of blocks are multiples of: the lanes of a TPU's vector unit."""
 
+KEPT = "splash_attention"
+"""Name, for `jax.checkpoint_policies`, of what the backward kernel takes from the forward one."""
+
 # Rows of more bytes, padded to whole lanes, would not leave 1,024 squared logits, their gradients
 # and what the compiler spills in the 16 MiB of vector memory that a kernel gets on a v4 or a v5e.
 _MAX_BLOCK, _WIDE_MAX_BLOCK, _WIDE_BYTES = 1024, 512, 256
@@ -145,6 +148,7 @@ def _run(
         mask=masks.MultiHeadMask([masks.FullMask((tokens, keys))] * heads),
         block_sizes=sizes,
         interpret=interpret,
+        residual_checkpoint_name=KEPT,
     )
 
     def attend(query, key, value, allowed):

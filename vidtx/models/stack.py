@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidtx.kernels import KEPT
 from vidtx.models import placement
 from vidtx.models.block import Block
 from vidtx.models.layers import DropPath
@@ -14,15 +15,12 @@ from vidtx.models.layers import DropPath
 Streams = tuple[jax.Array, jax.Array]  # patches and class tokens
 
 
-def _is_kernel(primitive, *_, **__) -> bool:
-    """Whether it is an attention kernel, which would be as dear to run again as a product."""
-    return primitive.name == "pallas_call"
-
-
 # What of a block is kept for the backward pass, beside its input; the rest is computed again.
 _POLICIES = {
     "products": jax.checkpoint_policies.save_from_both_policies(
-        jax.checkpoint_policies.dots_with_no_batch_dims_saveable, _is_kernel
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        # What splash attention gives, which would be as dear to compute again as a product.
+        jax.checkpoint_policies.save_only_these_names(KEPT),
     ),
     "full": None,
 }

@@ -41,7 +41,8 @@ class TimeSformer(nn.Module):
       dtype: of the computation, float32 or bfloat16; parameters and logits are float32.
       attention: what computes attention, one of `vidtx.kernels.ATTENTION`.
       remat: what the backward pass computes again, one of ``REMAT``: none of it, all but the
-        products with weights (and attention kernels), or every block in full, from its input.
+        products with weights (and what splash attention gives), or every block in full, from its
+        input.
       scan_layers: whether one compiled block serves for all. Parameters are those of the loop,
         ``block_0`` to ``block_n``, and are stacked inside the compiled program.
       platform: of the devices, cpu, gpu or tpu; None for JAX's default.

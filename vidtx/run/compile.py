@@ -103,7 +103,7 @@ def compile_step(
         clips=_clips(programs, mode),
         memory=_memory(program, compiled.memory_analysis(), topology),
         costs=costs,
-        times=estimate_times(costs, topology.chip),
+        times=estimate_times(costs, topology.chip, topology.link_share),
         model_flops_per_clip=forward * (3 if mode == "train" else 1),
         xla_flops=float(xla.get("flops", 0.0)),
         xla_bytes_accessed=float(xla.get("bytes accessed", 0.0)),

@@ -89,8 +89,8 @@ def _cost(spec: RunSpec, model: TimeSformer) -> dict[str, Any]:
     backends = step_backends(model, model.platform or jax.default_backend())
     again = {
         "none": 0,
-        # What an attention kernel has computed is kept.
-        "products": sum(step.products for step in macs.steps if backends[step.name] == "xla"),
+        # What splash attention has computed is kept.
+        "products": sum(step.products for step in macs.steps if backends[step.name] != "splash"),
         "full": macs.total - macs.embedding - macs.head,
     }
     views = spec.eval.temporal_views * spec.eval.spatial_crops
@@ -193,7 +193,10 @@ def describe_memory(
         "clips_as_floats": round(clips // parts * pixels * 4 * frames),
         "activations": kept.activations,
         # A weight that is used twice is cast twice, of which every compiler makes one.
-        "cast_weights": min(kept.weights, weights * jnp.dtype(model.dtype).itemsize // 4),
+        "cast_weights": min(
+            kept.weights,
+            weights * mesh.shape["fsdp"] * jnp.dtype(model.dtype).itemsize // 4,
+        ),
     }
     return {
         **sizes,
