@@ -62,6 +62,7 @@ def test_the_report_as_text_a_step_that_does_not_fit_and_a_mesh_that_does_not():
             arguments("v5e:1x1"),
             arguments("v5e:1x1", "--json", **{"train.global_batch": 2**19}),
             arguments("v5e:4x4", **{"mesh.tensor": 4, "train.global_batch": 9}),
+            arguments("v5e:2x2", **{"mesh.tensor": 3}),
         )
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -75,6 +76,7 @@ def test_the_report_as_text_a_step_that_does_not_fit_and_a_mesh_that_does_not():
         "\nweights ",
         "\noptimiser ",
         "\ntemporaries ",
+        "\nat the worst moment, by the compiler ",
         "a v5e device has  ",
         "roofline",
         "MFU at most",
@@ -83,7 +85,7 @@ def test_the_report_as_text_a_step_that_does_not_fit_and_a_mesh_that_does_not():
     ):
         assert part in text  # fmt: skip
     error, *codes = failed.splitlines()
-    assert codes == ["code 7", "code 2"]
+    assert codes == ["code 7", "code 2", "code 2"]
     message = json.loads(error)["error"]["message"]
     assert "The train step does not fit v5e:1x1" in message
     assert "which has 15.75 GiB" in message
@@ -95,6 +97,8 @@ def test_the_report_as_text_a_step_that_does_not_fit_and_a_mesh_that_does_not():
     assert told == f"vidtx: {message}\n"
     assert "  - train.global_batch is 9; it must be a multiple of" in of_mesh
     assert "  - mesh.tensor is 4; it must divide the number of heads 2" in of_mesh
+    assert "but there are 4: it must divide them. Lower another axis." in of_mesh
+    assert "XLA_FLAGS" not in of_mesh  # which makes no chips
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_all_problems_of_a_config_are_told_at_once(describe):
     error = describe("--devices=6", "--platform=tpu", code=2,
                      **{"mesh.fsdp": 4, "model.attention": "cudnn"})["error"]  # fmt: skip
     assert "there are 6" in error["message"]
+    assert "XLA_FLAGS" not in error["message"]  # they are not of this machine
     assert "model.attention is 'cudnn'" in error["message"]
 
 
@@ -237,6 +238,14 @@ def test_other_data_and_other_files_are_refused(spec_of, motions_dir, claimed):
     occupied = describe_workdir(spec_of(motions_dir), run.parent, STEPS, data)
     assert occupied.facts["status"] == "not a run"
     assert "holds files but no run" in str(occupied.refusals[0])
+
+
+def test_where_nothing_can_be_written_is_told(describe, tmp_path):
+    nowhere = "/proc/nope/x"  # even of the machine's administrator
+    (refused,) = describe(f"--workdir={nowhere}", "--devices=1", code=7)["refused"]
+    assert f"--workdir={nowhere} cannot be written: /proc, the part of it" in refused["message"]
+    describe(f"--workdir={tmp_path / 'a' / 'b'}", "--devices=1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_would_be_resumed_is_told(command, motions_dir, claimed):

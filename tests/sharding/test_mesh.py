@@ -1,10 +1,14 @@
 """What lies where: axes, rows of a batch, weights, and what the start-up check says of them."""
 
+import jax
 import pytest
 
 from tests.sharding.meshes import ALL, named
 from tests.tiny_run import run_program
+from vidtx.config import MeshSpec
+from vidtx.errors import ConfigError
 from vidtx.models import SCHEMES
+from vidtx.sharding import make_mesh
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +139,12 @@ def test_weights_that_stay_whole_are_told(found):
     sizes = [one["nbytes"] for one in whole["tensor"]]
     assert sizes == sorted(sizes, reverse=True)
     assert len(sizes) > 10
+
+
+def test_devices_are_simulated_on_this_machine_alone():
+    asked = MeshSpec(data=3 * jax.device_count())
+    with pytest.raises(ConfigError, match="Or simulate devices on this machine's CPU: XLA_FLAGS="):
+        make_mesh(asked)
+    with pytest.raises(ConfigError) as error:
+        make_mesh(asked, jax.devices())
+    assert str(error.value).endswith("Set mesh.data=-1 to take what is left.")

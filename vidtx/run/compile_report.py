@@ -208,6 +208,7 @@ def _memory(report: StepReport) -> str:
         ("temporaries", memory.temporaries),
         ("program", memory.code),
         ("together", memory.total),
+        ("at the worst moment, by the compiler", memory.peak),
         (f"a {report.topology.chip.name} device has", memory.limit),
     ]
     cells = [(name, f"{size / _GIB:.3f}", f"{size / memory.limit:.1%}") for name, size in rows]

@@ -1,14 +1,18 @@
 """A step that does not fit: by how much, and what would make it fit."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from vidtx.analysis.topology import Topology
+from vidtx.config import MeshSpec, RunSpec
 from vidtx.errors import MachineError
+from vidtx.run.backends import step_backends
 from vidtx.run.programs import Programs
-from vidtx.sharding import batch_parts, bytes_per_device
+from vidtx.run.setup import problems
+from vidtx.sharding import AXES, axis_lengths, batch_parts, bytes_per_device, make_mesh
 
 _GIB = 2**30
 _SHARE = 0.97  # of the memory, that an estimate may fill
@@ -36,7 +40,8 @@ class Lack:
       mode: ``train`` or ``eval``.
       needed: all that the step takes.
       limit: what there is.
-      state: weights, optimiser's state and averaged weights, and gradients when training.
+      state: weights, optimiser's state and averaged weights, and gradients when training: the sum
+        of the parts' beside a part's own, where a batch is taken in parts.
       batch: clips.
       rows: rows of a device's part of the batch: clips, or videos of all their views.
     """
@@ -60,10 +65,49 @@ class Lack:
         return (self.activations + self.batch) / self.rows
 
     @property
-    def rows_that_fit(self) -> int:
-        """Rows for which there is room beside the state, and some to spare."""
-        room = _SHARE * self.limit - self.state
-        return max(0, int(room / self.a_row)) if self.a_row else 0
+    def room(self) -> float:
+        """What there is, with some to spare."""
+        return _SHARE * self.limit
+
+    @property
+    def unit(self) -> int:
+        """What rows must be a multiple of."""
+        if self.mode == "eval":
+            return 1
+        train = self.programs.spec.train
+        return train.accumulate * (2 if train.mixup or train.cutmix else 1)
+
+    @property
+    def option(self) -> str:
+        """The option that says how many rows there are."""
+        return f"{self.mode}.global_batch"
+
+    def rows_that_fit(self, a_row: float) -> int:
+        """Rows for which there is room beside the state, where each takes so much."""
+        rows = max(0, int((self.room - self.state) / a_row)) if a_row else 0
+        return rows - rows % self.unit
+
+    def allows(self, changes: Mapping[str, int | str], times: int = 1) -> bool:
+        """Whether the run is possible with these options, on so many times the devices."""
+        mesh = self.programs.mesh
+
+        def mesh_of(asked: MeshSpec) -> Mesh | AbstractMesh:
+            if times == 1:
+                return make_mesh(asked, list(mesh.devices.flat))
+            lengths = axis_lengths(asked, times * mesh.size)
+            types = (AxisType.Auto,) * len(AXES)
+            return AbstractMesh(tuple(lengths[axis] for axis in AXES), AXES, axis_types=types)
+
+        spec = _changed(self.programs.spec, changes)
+        return not any(line for part in spec.problems() for line in part()) and not any(
+            problems(spec, mesh_of)
+        )
+
+    def on_mesh(self, **lengths: int) -> dict[str, int]:
+        """Options for such a mesh: ``data`` takes what is left, axes that are not named stay."""
+        asked = {axis: getattr(self.programs.spec.mesh, axis) for axis in AXES}
+        wanted = dict(self.programs.mesh.shape) | {"data": -1} | lengths
+        return {f"mesh.{axis}": wanted[axis] for axis in AXES if wanted[axis] != asked[axis]}
 
 
 def explain_lack(
@@ -81,26 +125,28 @@ def explain_lack(
     """
     params, parts = bytes_per_device(programs.abstract.params), batch_parts(programs.mesh)
     is_train = mode == "train"
+    gradients = params * (1 if programs.spec.train.accumulate == 1 else 2)
     arrays = programs.train_batch if is_train else programs.eval_batch
     lack = Lack(
         programs=programs,
         mode=mode,
         needed=needed,
         limit=limit,
-        state=bytes_per_device(programs.abstract) + params if is_train else params,
+        state=bytes_per_device(programs.abstract) + gradients if is_train else params,
         batch=bytes_per_device(arrays),
         rows=arrays["video"].shape[0] // parts,
     )
     kinds = "weights, optimiser and gradients" if is_train else "weights"
     cures = list(_cures(lack)) or [
-        "more than one of train.global_batch, model.remat=full, mesh.fsdp and mesh.sequence, or a "
-        "chip with more memory: v5p, tpu7x"
+        f"more than one of {lack.option}, {'model.remat=full, ' if is_train else ''}mesh.fsdp and "
+        "mesh.sequence, more chips, or chips with more memory (v5p, tpu7x)"
     ]
+    rows = _count(lack.rows, "clip" if is_train else "video")
     listing = "\n".join(f"  - {cure}" for cure in cures)
     return DoesNotFitError(
         f"The {mode} step does not fit {topology.name}: it takes {_gib(needed)} on each device, "
         f"which has {_gib(limit)}, {_gib(needed - limit)} too much. Of it, {kinds} take "
-        f"{_gib(lack.state)}, {lack.rows} {'clips' if is_train else 'videos'} {_gib(lack.batch)}, "
+        f"{_gib(lack.state)}, {rows} {_gib(lack.batch)}, "
         f"and what is computed from them {_gib(lack.activations)}. Each of these would make it "
         f"fit, by estimate; compile again to be sure:\n{listing}\n(libtpu: {said})",
         needed,
@@ -109,66 +155,107 @@ def explain_lack(
 
 
 def _cures(lack: Lack) -> Iterator[str]:
-    """What would make the step fit, with what it would then take."""
-    programs, fits = lack.programs, lack.rows_that_fit
-    mesh, spec, parts = programs.mesh, programs.spec, batch_parts(programs.mesh)
-    option = "train.global_batch" if lack.mode == "train" else "eval.global_batch"
-    unit = 2 if lack.mode == "train" and (spec.train.mixup or spec.train.cutmix) else 1
-    fits -= fits % unit
-    if fits:
+    """What would make the step fit and the run not be refused, with what it would then take."""
+    programs = lack.programs
+    spec, parts = programs.spec, batch_parts(programs.mesh)
+    fits = lack.rows_that_fit(lack.a_row)
+    fewer = min(fits, lack.rows - 1)
+    fewer -= fewer % lack.unit
+    smaller = {lack.option: fewer * parts}
+    if fewer > 0 and lack.allows(smaller):
         yield (
-            f"{option}={fits * parts}: {fits} instead of {lack.rows} on each device, "
-            f"{_gib(lack.state + fits * lack.a_row)}"
+            f"{_written(smaller)}: {fewer} instead of {lack.rows} on each device, "
+            f"{_gib(lack.state + fewer * lack.a_row)}"
         )
-        more = next(n for n in range(2, lack.rows + 1) if lack.rows <= n * fits)
-        yield f"{more} times as many chips, and mesh.data={more * mesh.shape['data']}"
+    counts = (n for n in range(2, lack.rows + 1) if spec.train.global_batch % (n * parts) == 0)
+    wider = lack.on_mesh()
+    more = next((n for n in counts if -(-lack.rows // n) <= fits and lack.allows(wider, n)), None)
+    if more:
+        rows = -(-lack.rows // more)
+        yield (
+            f"{more} times as many chips{f', and {_written(wider)}' if wider else ''}: {rows} "
+            f"instead of {lack.rows} on each device, {_gib(lack.state + rows * lack.a_row)}"
+        )
     if lack.mode == "train":
-        yield from _of_training(lack, fits)
-    frames = programs.model.token_grid[0]
-    room = _SHARE * lack.limit - lack.state
-    counts = (n for n in range(2, min(frames, mesh.size) + 1) if mesh.size % n == 0)
-    shared = next((n for n in counts if lack.a_row <= n * room), None)
-    if not fits and shared:
-        yield (
-            f"mesh.sequence={shared} with mesh.data=-1 and {option}={mesh.size // shared}: so many "
-            f"devices share a clip, {_gib(lack.state + lack.a_row / shared)}"
-        )
+        yield from _of_training(lack)
+    if not fits:
+        yield from _of_sequence(lack)
 
 
-def _of_training(lack: Lack, fits: int) -> Iterator[str]:
+def _of_sequence(lack: Lack) -> Iterator[str]:
+    """More devices that share a clip, each with some of its frames: where not even one fits."""
+    mesh, parts = lack.programs.mesh, batch_parts(lack.programs.mesh)
+    frames, present = lack.programs.model.token_grid[0], mesh.shape["sequence"]
+    for n in _factors(mesh.shape["data"]):
+        share = -(-frames // (n * present)) / -(-frames // present)
+        a_row = (lack.activations * share + lack.batch) / lack.rows
+        rows = lack.rows_that_fit(a_row)
+        changes = lack.on_mesh(sequence=n * present) | {lack.option: rows * parts // n}
+        if rows and lack.allows(changes):
+            yield (
+                f"{_written(changes)}: {n * present} devices share a clip, "
+                f"{_gib(lack.state + rows * a_row)}"
+            )
+            return
+
+
+def _of_training(lack: Lack) -> Iterator[str]:
     programs, spec, model = lack.programs, lack.programs.spec, lack.programs.model
     mesh, itemsize = programs.mesh, np.dtype(model.dtype).itemsize
-    params = bytes_per_device(programs.abstract.params)
-    room = _SHARE * lack.limit - lack.state - params  # gradients are added up in a further copy
-    counts = (n for n in range(2, lack.rows + 1) if lack.rows % n == 0)
-    count = next((n for n in counts if lack.activations / n + lack.batch <= room), None)
-    if count and fits:
-        total = lack.state + params + lack.batch + lack.activations / count
-        yield (
-            f"train.accumulate={count * spec.train.accumulate}: the same batch in so many parts, "
-            f"{_gib(total)}"
-        )
+    # Gradients are added up in a further copy, which is there already where a batch is in parts.
+    sums = bytes_per_device(programs.abstract.params) if spec.train.accumulate == 1 else 0
+    for n in _factors(lack.rows):
+        changes = {"train.accumulate": n * spec.train.accumulate}
+        total = lack.state + sums + lack.batch + lack.activations / n
+        if total <= lack.room and lack.allows(changes):
+            yield f"{_written(changes)}: the same batch in so many parts, {_gib(total)}"
+            break
     frames, rows, columns = model.token_grid
     clips = lack.rows / spec.train.accumulate / mesh.shape["sequence"]
     inputs = clips * frames * rows * columns * model.embed_dim * itemsize * model.depth
     kept = lack.state + lack.batch + lack.activations / model.depth + inputs
-    if model.remat != "full" and kept <= _SHARE * lack.limit:
+    full = {"model.remat": "full"}
+    if model.remat != "full" and kept <= lack.room and lack.allows(full):
+        less = "; model.remat=products keeps more and computes less"
         yield (
-            "model.remat=full: keeps the input of each block and computes the rest again, a third "
-            f"more work, {_gib(kept)}; model.remat=products keeps more and computes less"
+            f"{_written(full)}: keeps the input of each block and computes the rest again, a third "
+            f"more work, {_gib(kept)}{less if model.remat == 'none' else ''}"
         )
-    splits = (n for n in range(2, mesh.shape["data"] + 1) if mesh.shape["data"] % n == 0)
-    rest = lack.activations + lack.batch
-    split = next((n for n in splits if lack.state / n + rest <= _SHARE * lack.limit), None)
-    if split and model.embed_dim % (split * mesh.shape["fsdp"]) == 0:
-        yield (
-            f"mesh.fsdp={split * mesh.shape['fsdp']} with mesh.data=-1: so many devices share the "
-            f"state, {_gib(lack.state / split + rest)}"
-        )
-    if model.attention == "xla" and model.scheme == "joint":
+    for n in _factors(mesh.shape["data"]):
+        changes = lack.on_mesh(fsdp=n * mesh.shape["fsdp"])
+        total = lack.state / n + lack.activations + lack.batch
+        if total <= lack.room and lack.allows(changes):
+            yield f"{_written(changes)}: so many devices share the state, {_gib(total)}"
+            break
+    auto = {"model.attention": "auto"}
+    backends = step_backends(model.clone(attention="auto"), mesh.devices.flat[0].platform)
+    if model.attention == "xla" and model.scheme == "joint" and "xla" not in backends.values():
         tokens = frames * rows * columns + 1
-        logits = clips * model.num_heads * tokens**2 * 4
-        yield f"model.attention=auto: no block stores its {_gib(logits)} of logits"
+        logits = clips * model.num_heads / mesh.shape["tensor"] * tokens**2 * 4
+        total = lack.needed - logits * (model.depth if model.remat == "none" else 1)
+        if total <= lack.room and lack.allows(auto):
+            yield f"{_written(auto)}: no block stores its {_gib(logits)} of logits"
+
+
+def _factors(number: int) -> Iterator[int]:
+    """Divisors from 2 on, the smallest first."""
+    return (n for n in range(2, number + 1) if number % n == 0)
+
+
+def _changed(spec: RunSpec, changes: Mapping[str, int | str]) -> RunSpec:
+    for name, value in changes.items():
+        part, field = name.split(".")
+        changed = dataclasses.replace(getattr(spec, part), **{field: value})
+        spec = dataclasses.replace(spec, **{part: changed})
+    return spec
+
+
+def _written(changes: Mapping[str, int | str]) -> str:
+    return " and ".join(f"{name}={value}" for name, value in changes.items())
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _gib(size: float) -> str:

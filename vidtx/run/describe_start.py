@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +12,8 @@ from vidtx.checkpoints import BestStore, CheckpointStore, Weights
 from vidtx.checkpoints.reading import read_contract
 from vidtx.checkpoints.weights import kind_of
 from vidtx.config import RunSpec, differences, to_dict
-from vidtx.errors import CheckpointError, VidtxError
+from vidtx.errors import CheckpointError, MachineError, VidtxError
+from vidtx.reporting.files import Path, absolute, as_path, in_bucket
 from vidtx.run.contract import check_contract
 from vidtx.run.pictures import evaluation_is_written
 from vidtx.run.workdir import check_free, check_same_data, read_config
@@ -63,8 +64,9 @@ def describe_workdir(
         other = list(_differences(workdir, spec))
         status = "another run" if other else "not a run"
         return Start(facts | {"status": status, "step": None, "differences": other}, (error,))
+    unwritable = tuple(_unwritable(folder))
     if not (folder / "config.json").exists():
-        return Start(facts)
+        return Start(facts, unwritable)
     if (folder / "checkpoints").is_dir():
         facts["checkpoints"] = _steps(folder / "checkpoints")
     if (folder / "best").is_dir():
@@ -78,7 +80,7 @@ def describe_workdir(
             check_same_data(folder, data)
     except VidtxError as error:
         return Start(facts, (error,))
-    return Start(facts)
+    return Start(facts, () if finished else unwritable)
 
 
 def describe_init_from(
@@ -101,7 +103,7 @@ def describe_init_from(
     notes: list[str] = []
     facts: dict[str, Any] = {"source": str(source), "checkpoint": None, "notes": notes}
     try:
-        checkpoint = _checkpoint(pathlib.Path(source).absolute())
+        checkpoint = _checkpoint(as_path(absolute(source)))
         contract = read_contract(checkpoint)
     except VidtxError as error:
         return Start(facts, (error,))
@@ -124,6 +126,27 @@ def describe_init_from(
     return Start(facts)
 
 
+def _unwritable(folder: Path) -> Iterator[MachineError]:
+    """Why nothing can be written in a directory, or where it would be made; of a bucket, nothing.
+
+    Permissions do not say it of every file system, so that a file is opened there: one without a
+    name, where the system has such, and otherwise one that is removed at once.
+    """
+    if in_bucket(folder):
+        return
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        yield MachineError(
+            f"--workdir={folder} cannot be written: {there}, the part of it that exists, takes no "
+            f"files ({error.strerror}). Name a directory where you may write, or mend this one."
+        )
+
+
 def _differences(workdir: str | os.PathLike, spec: RunSpec) -> Iterator[str]:
     """Where the run in a directory is another; nothing where there is none that can be read."""
     with contextlib.suppress(VidtxError, OSError):
@@ -131,7 +154,7 @@ def _differences(workdir: str | os.PathLike, spec: RunSpec) -> Iterator[str]:
         yield from differences(json.loads(json.dumps(read_config(workdir))), to_dict(spec))
 
 
-def _checkpoint(path: pathlib.Path) -> pathlib.Path:
+def _checkpoint(path: Path) -> Path:
     """The folder of the newest checkpoint, or the best, of what ``path`` names.
 
     Raises:
@@ -153,7 +176,7 @@ def _checkpoint(path: pathlib.Path) -> pathlib.Path:
     return folder / str(steps[-1])
 
 
-def _steps(folder: pathlib.Path) -> list[int]:
+def _steps(folder: Path) -> list[int]:
     with CheckpointStore(folder.parent, folder=folder.name, read_only=True, note=_unsaid) as store:
         return store.steps
 

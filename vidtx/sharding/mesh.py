@@ -52,8 +52,17 @@ def make_mesh(spec: MeshSpec, devices: Sequence[jax.Device] | None = None) -> Me
       ConfigError: the axes' product is not the number of devices, or an axis other than ``data``
         would reach from slice to slice.
     """
-    devices = jax.devices() if devices is None else devices
-    lengths = axis_lengths(spec, len(devices))
+    here = devices is None
+    devices = jax.devices() if here else devices
+    try:
+        lengths = axis_lengths(spec, len(devices))
+    except ConfigError as error:
+        if not here or devices[0].platform != "cpu":
+            raise
+        raise ConfigError(
+            f"{error} Or simulate devices on this machine's CPU: "
+            "XLA_FLAGS=--xla_force_host_platform_device_count=8."
+        ) from None
     slices = _slices(devices)
     if lengths["data"] % slices:
         inner = len(devices) // slices
@@ -92,8 +101,7 @@ def axis_lengths(spec: MeshSpec, count: int) -> dict[str, int]:
         cure = "Lower another axis" if spec.data == -1 else "Set mesh.data=-1 to take what is left"
         raise ConfigError(
             f"mesh is {lengths}, whose fixed axes hold {fixed} devices, but there are {count}: "
-            f"{'it must divide them' if free else 'the two must be equal'}. {cure}, or simulate "
-            "devices with XLA_FLAGS=--xla_force_host_platform_device_count=8."
+            f"{'it must divide them' if free else 'the two must be equal'}. {cure}."
         )
     return lengths | dict.fromkeys(free, count // fixed)
 
