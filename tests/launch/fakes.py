@@ -28,6 +28,7 @@ for file in "$base"/failures/*; do
 done
 case "$line" in
   *buckets*) echo US-WEST4 ;;
+  *"yaml(state)"*) echo "state: Quota exceeded" ;;
   *describe*)
     mapfile -t states < "$base/states"
     case "${states[0]}" in
@@ -46,7 +47,8 @@ case "$line" in
 esac
 """
 
-# One unit, whose state is in files of the home folder; it runs to its end within systemd-run.
+# One unit, whose state is in files of the home folder; it runs to its end within systemd-run. Of an
+# ExecStopPost nothing is run: a unit that remains after its exit would wait for a stop with that.
 SYSTEMCTL = """
 case "$1" in
   show)
@@ -85,7 +87,7 @@ mkdir -p vidtx-env/bin && cp "$(command -v fake-python)" vidtx-env/bin/python
 
 
 TOOLS = ("bash", "cat", "cp", "cut", "date", "head", "hostname", "id", "mkdir", "rm", "sed",
-         "sleep", "tail", "wc")  # fmt: skip
+         "sleep", "tail", "timeout", "touch", "wc")  # fmt: skip
 
 
 class Fakes:

@@ -1,7 +1,7 @@
 """Command lines that the tests of this folder have in common."""
 
 RUN = ["--config=k400_divided", "--workdir=gs://bucket/runs/k400", "--data_dir=gs://bucket/data"]
-ZONE = ["--zone=us-west4-a", "--poll_seconds=0"]
+ZONE = ["--zone=us-west4-a", "--poll_seconds=0", "--package=vidtx==0.1.0"]
 TPU_VM = ["launch", "tpu-vm", "--name=one", "--accelerator=v5litepod-8", *ZONE, *RUN]
 QUEUED = ["launch", "queued", "--name=many", "--accelerator=v5litepod-16", *ZONE, *RUN]
 GKE = [

@@ -28,7 +28,7 @@ def test_nothing_is_run(fakes, command, line):
 @pytest.mark.parametrize("line", WAYS.values(), ids=WAYS)
 def test_it_is_sound_shell(fakes, command, line, monkeypatch):
     text = command(
-        *line, "--dry_run", "--config.optimizer.freeze=('it''s a $HOME; # \"name\"',)"
+        *line, "--dry_run", "--config.optimizer.freeze=('head/.*|it''s a $HOME; # \"name\"',)"
     ).out
     monkeypatch.undo()  # the real programs again
     checked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
@@ -120,7 +120,15 @@ def test_the_script_does_what_the_command_does(fakes, command, way):
     command(*line, *(["--delete"] if way in ("tpu-vm", "queued") else []))
 
     def without_questions(calls):
-        return [call for call in calls if "describe" not in call]
+        # Nor what the hosts do, who name the log by the time.
+        return [call for call in calls if "describe" not in call and "cp" not in call]
 
     assert without_questions(fakes.calls) == without_questions(by_hand)
     assert len(without_questions(by_hand)) >= 1
+
+
+def test_the_script_ends_where_the_queue_fails(fakes, command):
+    fakes.states("ABSENT", "PROVISIONING", "FAILED")
+    ran = fakes.run_script(command(*QUEUED, "--dry_run").out)
+    assert ran.returncode == 7
+    assert "state: Quota exceeded" in ran.stdout

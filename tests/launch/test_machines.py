@@ -11,7 +11,7 @@ SET_UP = ["install", "start", "follow"]
 
 def test_a_run_from_nothing_to_its_end(fakes, command):
     told = command(*TPU_VM, "--delete", "--config.train.global_batch=8", "--", "--mode=eval")
-    assert fakes.changes == ["create", *SET_UP, "delete"]
+    assert fakes.changes == ["create", *SET_UP, "stop", "delete"]
     assert "exit code 0" in told.err
     assert told.out.count("started") == 1
     log = (fakes.base / "one" / "vidtx.log").read_text()
@@ -20,19 +20,6 @@ def test_a_run_from_nothing_to_its_end(fakes, command):
         "--config.data.data_dir=gs://bucket/data --config.train.global_batch=8 --mode=eval\n"
     )
     assert log in told.out
-
-
-def test_the_unit_outlives_the_session_and_is_told_to_save(fakes, command):
-    command(*TPU_VM)
-    given = (fakes.base / "one" / "systemd-run").read_text().splitlines()
-    home = fakes.base / "one"
-    assert given[:3] == ["--quiet", "--unit=vidtx", "--remain-after-exit"]
-    assert {"--property=KillMode=mixed", "--property=TimeoutStopSec=300"} <= set(given)
-    assert f"--property=StandardOutput=append:{home}/vidtx.log" in given
-    (copied,) = [word for word in given if word.startswith("--property=ExecStopPost=")]
-    assert f"storage cp {home}/vidtx.log gs://bucket/runs/k400.logs/" in copied
-    installed = (home / "uv-calls").read_text()
-    assert "--reinstall-package=vidtx vidtx[tpu,gcs]\n" in installed
 
 
 def test_several_slices_run_one_job(fakes, command):
@@ -56,10 +43,30 @@ def test_the_slice_that_is_taken_away_is_made_again(fakes, command):
     assert (fakes.base / "many" / "vidtx.log").read_text().count("trained with") == 2
 
 
-def test_a_queue_that_fails_is_joined_again(fakes, command):
+@pytest.mark.parametrize("more", [[], ["--delete"]])
+def test_a_queue_that_fails_at_first_is_not_joined_again(fakes, command, more):
     fakes.states("ABSENT", "PROVISIONING", "FAILED", "ABSENT", "ACTIVE")
-    command(*QUEUED)
-    assert fakes.changes == ["create", "delete", "create", *SET_UP]
+    told = command(*QUEUED, *more, code=7)
+    assert fakes.changes == ["create", *(["delete"] if more else [])]
+    assert "many is FAILED: the queue has ended without a machine" in told.err
+    assert "Quota exceeded" in told.err
+
+
+def test_a_failure_from_before_is_shown_and_replaced(fakes, command):
+    fakes.states("FAILED", "ABSENT", "ACTIVE")
+    told = command(*QUEUED)
+    assert fakes.changes == ["delete", "create", *SET_UP]
+    assert "many is FAILED, from before:\nstate: Quota exceeded" in told.err
+
+
+@pytest.mark.parametrize("more", [[], ["--valid_for=12h"]])
+def test_a_queue_that_fails_later_is_joined_again_unless_it_is_bounded(fakes, command, more):
+    fakes.states("ABSENT", "ACTIVE", "SUSPENDED", "ABSENT", "FAILED", "ABSENT", "ACTIVE")
+    fakes.ends_with(7, 0)
+    told = command(*QUEUED, *more, code=7 if more else 0)
+    once = ["create", *SET_UP, "delete", "create"]
+    assert fakes.changes == (once if more else [*once, "delete", "create", *SET_UP])
+    assert ("as --valid_for has run out" in told.err) == bool(more)
 
 
 def test_a_run_that_is_stopped_or_killed_goes_on_where_it_is(fakes, command):
@@ -123,6 +130,62 @@ def test_a_machine_that_was_started_again_starts_the_run_again(fakes, command):
     assert fakes.changes == [*SET_UP, "stop", *SET_UP]
 
 
+@pytest.mark.parametrize("when", ["waiting", "following"])
+def test_no_answer_is_no_machine_that_is_gone(fakes, command, when):
+    if when == "waiting":
+        fakes.failing(it=("tpu-vm describe", 3))
+        fakes.states("READY")
+        command(*TPU_VM)
+        assert fakes.changes == SET_UP
+        return
+    fakes.states("READY")
+    # Of the questions, the first after the connection was cut.
+    cut = f"printf '1\\ntpu-vm describe\\n' > {fakes.base}/failures/state"
+    fakes.install(fakes.base / "host" / "tail", f"[ -e cut ] || {cut}; touch cut")
+    fakes.failing(status=("LoadState", 1))
+    command(*TPU_VM)
+    assert fakes.changes == [*SET_UP, "follow"]
+
+
+def test_nothing_is_made_where_nothing_is_known(fakes, command):
+    fakes.failing(it=("tpu-vm describe", 99))
+    told = command(*TPU_VM, code=7)
+    assert "gcloud does not tell what state it is in, 5 times in a row" in told.err
+    assert fakes.changes == []
+
+
+def test_a_machine_that_cannot_be_had_again_at_once_is_asked_for_again(fakes, command):
+    fakes.states("ABSENT", "READY", "PREEMPTED", "ABSENT", "READY")
+    fakes.ends_with(7, 0)
+    refuse = f"printf '2\\ntpu-vm create\\n' > {fakes.base}/failures/create"
+    fakes.install(fakes.base / "host" / "tail", f"[ -e ../cut ] || {refuse}; touch ../cut")
+    told = command(*TPU_VM, "--spot")
+    refused = ["create", *SET_UP, "delete", "create", "create"]
+    assert fakes.changes == [*refused, "create", *SET_UP]
+    assert "try another zone, or vidtx launch queued." in told.err
+    assert "--spot, or" not in told.err
+    assert "What has been created" not in told.err
+
+
+def test_a_host_that_refuses_at_first_is_asked_again(fakes, command):
+    fakes.failing(install=("uv/bin/uv", 2))
+    told = command(*TPU_VM)
+    assert fakes.changes == ["create", "install", "install", *SET_UP]
+    assert "A new host may refuse ssh for a while: it is tried again." in told.err
+
+
+def test_a_machine_that_cannot_be_set_up_is_deleted_if_that_is_asked_for(fakes, command):
+    fakes.failing(install=("uv/bin/uv", 99))
+    told = command(*TPU_VM, "--delete", code=7)
+    assert fakes.changes == ["create", *["install"] * 4, "delete"]
+    assert "It was tried 4 times.\none is deleted (--delete)." in told.err
+    # One that was there may have a run on it, which nobody has asked to end.
+    fakes.forget()
+    fakes.states("READY")
+    command(*TPU_VM, "--delete", code=7)
+    assert "delete" not in fakes.changes
+
+
 def test_a_machine_out_of_reach_is_told(fakes, command):
     fakes.states("READY")
     fakes.failing(follow=("tail ", 99), status=("LoadState", 99))
@@ -148,12 +211,12 @@ def test_a_machine_that_goes_while_it_is_set_up_is_replaced(fakes, command):
     ],
 )
 def test_a_command_that_fails_ends_it(fakes, command, pattern, message):
-    fakes.failing(it=(pattern, 1))
+    fakes.failing(it=(pattern, 99))
     told = command(*TPU_VM, code=7)
     assert message in told.err
     assert "follow" not in fakes.changes
     kept = "What has been created is kept, and costs money until\ngcloud compute tpus tpu-vm delete"
-    assert (kept in told.err) == ("create" in fakes.changes)
+    assert (kept in told.err) == ("install" in fakes.changes)
 
 
 def test_a_bucket_elsewhere_is_told(fakes, command):
@@ -169,29 +232,3 @@ def test_a_missing_program_is_told_before_anything_is_run(fakes, command):
         "vidtx: gcloud is not installed here. Install the Google Cloud CLI: "
         "https://cloud.google.com/sdk/docs/install\n"
     )
-
-
-def test_sources_and_a_config_of_ones_own_go_to_every_host(fakes, command, tmp_path):
-    (tmp_path / "vidtx" / "vidtx").mkdir(parents=True)
-    (tmp_path / "vidtx" / "vidtx" / "_version.py").write_text('"""."""\n\n__version__ = "9.8.7"\n')
-    config = tmp_path / "mine.py"
-    config.write_text(
-        "from experiments.motions import get_config  # noqa\n\ndef get_config(a=None):"
-        "\n    from experiments.motions import get_config\n    return get_config()\n"
-    )
-    line = [f"--package={tmp_path / 'vidtx'}", f"--config={config}:x"]
-    command(*TPU_VM, *line)
-    (copied,) = [words for words in fakes.calls if "scp" in words]
-    assert copied[5:8] == ["dist/vidtx-9.8.7-py3-none-any.whl", str(config), "one:"]
-    assert (
-        "./vidtx-9.8.7-py3-none-any.whl[tpu,gcs]" in (fakes.base / "one" / "uv-calls").read_text()
-    )
-    assert "--config=mine.py:x " in (fakes.base / "one" / "vidtx.log").read_text()
-    assert fakes.calls[1][:4] == ["python", "-m", "pip", "wheel"]
-
-
-def test_a_dollar_reaches_the_run(fakes, command):
-    command(*TPU_VM, "--config.optimizer.freeze=('head/.*$HOME',)")
-    given = (fakes.base / "one" / "systemd-run").read_text()
-    # systemd makes one of two.
-    assert "--config.optimizer.freeze=('head/.*$$HOME',)\n" in given

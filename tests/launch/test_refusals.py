@@ -17,6 +17,24 @@ from tests.launch.lines import GKE, QUEUED, SLURM, TPU_VM
         ([*TPU_VM, "--package=numpy"], ["--package=numpy: give a version of vidtx"]),
         ([*TPU_VM, "--package=vidtx-1-py3-none-any.whl"], ["there is no such file"]),
         ([*TPU_VM, "--package=./"], ["--package=./: the folder holds no vidtx/_version.py."]),
+        (
+            [word for word in TPU_VM if "--package" not in word],
+            ["--package=.: the folder holds no vidtx/_version.py. Give the folder of the sources"],
+        ),
+        ([*TPU_VM, "--config.train.global_batch=12"], ["train.global_batch is 12", "the 8 parts"]),
+        (
+            [*QUEUED, "--slices=2", "--config.mesh.data=16"],
+            ["The config has a problem", "mesh", "32"],
+        ),
+        (
+            [*GKE, "--accelerator=tpu7x-16", "--config.train.global_batch=8"],
+            ["train.global_batch is 8", "the 16 parts"],
+        ),
+        ([*SLURM, "--config.train.global_batch=12"], ["train.global_batch is 12", "the 8 parts"]),
+        ([*TPU_VM, "--config.data.data_dir=data"], ["data.data_dir is 'data', and the machines"]),
+        ([*GKE[:-1]], ["give --data_dir=gs://BUCKET/data, with the data set in it."]),
+        ([*GKE, "--image="], ["--image=: name an image, such as us-west4-docker.pkg.dev/"]),
+        ([*GKE, "--image=a b"], ["--image=a b: name an image"]),
         ([*TPU_VM, "--workdir=runs/x"], ["Write it as gs://BUCKET/runs/x."]),
         ([*TPU_VM, "--workdir=gs://bucket"], ["name a folder in the bucket"]),
         ([*TPU_VM, "--config=no_such"], ["no experiment of that name"]),
@@ -79,6 +97,12 @@ def test_a_config_outside_the_image_is_refused(fakes, command, tmp_path):
     moved = config.rename(tmp_path / "experiments" / "mine.py")
     told = command(*GKE, f"--config={moved}", f"--sources={tmp_path}", "--dry_run")
     assert "vidtx.main --distributed --config=mine --workdir" in told.out
+
+
+def test_the_embedded_data_set_needs_no_bucket(fakes, command):
+    line = [word for word in TPU_VM if "--data_dir" not in word]
+    text = command(*line, "--config=motions", "--dry_run").out
+    assert "data_dir" not in text
 
 
 def test_help_says_what_there_is(capsys):

@@ -43,8 +43,9 @@ def tpu_vm_options(parser: Parser) -> None:
     _cloud_options(parser)
     parser.add_argument(
         "--package",
-        default="vidtx",
-        help="what to install: a version, a wheel, or a folder with the sources (default: vidtx)",
+        default=".",
+        metavar="WHAT",
+        help="to install: a folder with the sources, a wheel, or a version (default: this folder)",
     )
     parser.add_argument("--runtime_version", help="of the machine (default: that of its type)")
     parser.add_argument("--service_account", metavar="EMAIL", help="default: the project's")
@@ -63,7 +64,9 @@ def queued_options(parser: Parser) -> None:
     tpu_vm_options(parser)
     parser.add_argument("--slices", type=whole_number(1), default=1, metavar="N")
     parser.add_argument("--reserved", action="store_true", help="from the project's reservation")
-    parser.add_argument("--valid_for", metavar="TIME", help="queue so long at most, such as 12h")
+    parser.add_argument(
+        "--valid_for", metavar="TIME", help="queue so long at most each time, such as 12h"
+    )
 
 
 def gke_options(parser: Parser) -> None:

@@ -14,6 +14,7 @@ from vidtx.cli._launch_options import (
 )
 from vidtx.errors import ConfigError, StoppedError
 from vidtx.launch import (
+    Accelerator,
     GkeRun,
     QueuedSlices,
     SlurmRun,
@@ -73,7 +74,8 @@ def _queued(options: argparse.Namespace) -> int:
 
 def _on_machine(options: argparse.Namespace, kind: type, **more) -> int:
     problems: list[str] = []
-    training, accelerator = _training(options, problems), _accelerator(options, problems)
+    accelerator = _accelerator(options, problems)
+    training = _on_tpus(options, accelerator, problems)
     if accelerator is not None and not (options.runtime_version or accelerator.family.runtime):
         problems.append(
             f"--accelerator={accelerator.name}: no software version for TPU VMs of "
@@ -111,7 +113,8 @@ def _on_machine(options: argparse.Namespace, kind: type, **more) -> int:
 
 def _gke(options: argparse.Namespace) -> int:
     problems: list[str] = []
-    training, accelerator = _training(options, problems), _accelerator(options, problems)
+    accelerator = _accelerator(options, problems)
+    training = _on_tpus(options, accelerator, problems)
     if training is None or accelerator is None:
         raise _refusal(problems)
     reservation = [f"--reservation={options.reservation}"] if options.reservation else []
@@ -145,7 +148,8 @@ def _gke(options: argparse.Namespace) -> int:
 
 def _slurm(options: argparse.Namespace) -> int:
     problems: list[str] = []
-    training = _training(options, problems)
+    devices = options.nodes * options.gpus_per_node
+    training = _training(options, problems, devices, "gpu", in_cloud=False)
     if training is None:
         raise _refusal(problems)
     plan = SlurmRun(
@@ -184,16 +188,61 @@ def _leaving_it_alone() -> Iterator[None]:
         ) from None
 
 
-def _training(options: argparse.Namespace, problems: list[str]) -> Training | None:
-    """The run, its config checked as far as that goes without its data and its chips."""
-    # Here, as other commands are to start quickly.
-    from vidtx.config import change, load_config, resolve
-    from vidtx.config.load import experiments, find_config
+def _on_tpus(
+    options: argparse.Namespace, accelerator: Accelerator | None, problems: list[str]
+) -> Training | None:
+    count = None if accelerator is None else accelerator.devices * options.slices
+    return _training(options, problems, count, "tpu", in_cloud=True)
 
+
+def _training(
+    options: argparse.Namespace,
+    problems: list[str],
+    count: int | None,
+    platform: str,
+    *,
+    in_cloud: bool,
+) -> Training | None:
+    """The run, its config checked as far as that goes without its data.
+
+    Args:
+      options: of the command line.
+      problems: what is wrong is added to them.
+      count: devices that it will have, or None where that is not known.
+      platform: of them.
+      in_cloud: whether the machines begin with empty disks.
+    """
+    # Here, as other commands are to start quickly.
+    import jax
+
+    from data_pipelines import motions
+    from vidtx.config import RunSpec, change, load_config, resolve
+    from vidtx.config.load import experiments, find_config
+    from vidtx.run.describe import Devices, problems_on
+    from vidtx.run.setup import problems as problems_of
+
+    def misfits(spec: RunSpec) -> Iterator[str]:
+        if count is None:
+            yield from problems_of(spec, None)
+        else:
+            yield from problems_on(spec, Devices(count, platform))
+        # The embedded data set is made by each host, unless it is in a bucket already.
+        made = spec.data.name == motions.NAME and spec.data.source == "tfds"
+        # What --data_dir names is looked at with --workdir.
+        changed = any(one.startswith("--config.data.data_dir") for one in options.changes)
+        given = options.data_dir is not None and not changed
+        if in_cloud and not (made or given or spec.data.data_dir.startswith("gs://")):
+            yield (
+                f"data.data_dir is {spec.data.data_dir!r}, and the machines begin with empty "
+                "disks: give --data_dir=gs://BUCKET/data, with the data set in it."
+            )
+
+    # No accelerator of this machine is asked for, which another program may be using.
+    jax.config.update("jax_platforms", "cpu")
     try:
         config = load_config(options.config)
         change(config, options.changes)
-        resolve(config)
+        resolve(config, misfits)
         path, _ = find_config(options.config)
     except ConfigError as error:
         problems.append(str(error))
@@ -209,7 +258,7 @@ def _training(options: argparse.Namespace, problems: list[str]) -> Training | No
     )
 
 
-def _accelerator(options: argparse.Namespace, problems: list[str]):
+def _accelerator(options: argparse.Namespace, problems: list[str]) -> Accelerator | None:
     try:
         return read_accelerator(options.accelerator)
     except ConfigError as error:

@@ -86,6 +86,11 @@ class Accelerator:
         return f"{slices} slices of {one}; {total}"
 
     @property
+    def devices(self) -> int:
+        """Devices as JAX counts them: chips, and on tpu7x each of a chip's two halves."""
+        return self.chips * (2 if self.family.chip == "tpu7x" else 1)
+
+    @property
     def compile_topology(self) -> str:
         """As ``vidtx compile --topology`` wants it, such as ``v5e:4x4``."""
         return f"{self.family.chip}:{self.topology}"

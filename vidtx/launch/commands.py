@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from vidtx.errors import MachineError
 
 __all__ = [
+    "ABSENT",
     "HEADER",
     "Command",
     "ask",
@@ -19,7 +20,11 @@ __all__ = [
     "lines",
     "run",
     "shell",
+    "state_of",
 ]
+
+# The state of what there is not.
+ABSENT = "ABSENT"
 
 # How a script of commands begins. What stands in single quotes is for other machines to expand.
 HEADER = "#!/usr/bin/env bash\n# shellcheck disable=SC2016\nset -euo pipefail"
@@ -129,3 +134,14 @@ def ask(one: Command) -> str | None:
     """What a command prints, or None where it fails; what it complains of is not shown."""
     done = subprocess.run(one.words, input=one.given, capture_output=True, text=True)
     return None if done.returncode else done.stdout.strip()
+
+
+def state_of(describing: Command) -> str | None:
+    """What gcloud prints of a thing's state, `ABSENT` where there is no such thing.
+
+    None where there is no answer, for want of a network or of rights: then nothing is known.
+    """
+    done = subprocess.run(describing.words, capture_output=True, text=True)
+    if done.returncode == 0:
+        return done.stdout.strip() or None
+    return ABSENT if "NOT_FOUND" in done.stderr or "was not found" in done.stderr else None

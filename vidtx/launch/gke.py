@@ -60,6 +60,11 @@ class GkeRun:
                 yield problem.replace("--name", "--cluster", 1)
         if self.accelerator.family.prefix == "v5litepod" and self.accelerator.chips < 8:
             yield f"--accelerator={self.accelerator.name}: xpk knows v5litepod from 8 chips on."
+        if not self.image or any(letter.isspace() for letter in self.image):
+            yield (
+                f"--image={self.image}: name an image, such as "
+                "us-west4-docker.pkg.dev/PROJECT/REPOSITORY/vidtx:1."
+            )
         if self.priority not in PRIORITIES:
             yield f"--priority={self.priority}: one of {', '.join(PRIORITIES)}."
         if len(self.capacity) > 1:

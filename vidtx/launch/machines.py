@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from vidtx.errors import MachineError, StoppedError
 from vidtx.launch.accelerators import Accelerator
 from vidtx.launch.commands import Command, command, shell
 
@@ -63,6 +64,8 @@ class Machine:
     # waited for.
     ready: ClassVar[str]
     gone: ClassVar[frozenset[str]]
+    # Of those that are gone: never given, or no more.
+    failed: ClassVar[frozenset[str]] = frozenset()
 
     def problems(self) -> Iterator[str]:
         """What is wrong, a sentence each."""
@@ -80,6 +83,16 @@ class Machine:
         """Prints its state; fails where there is none of its name."""
         raise NotImplementedError
 
+    def details(self) -> Command:
+        """Prints all that is told of its state, such as what was wrong."""
+        *words, _ = self.describe().words
+        return command("What is wrong?", *words, "--format=yaml(state)")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it is waited for so long and no longer."""
+        return False
+
     def create(self) -> Command:
         """Asks for it."""
         raise NotImplementedError
@@ -90,12 +103,14 @@ class Machine:
 
     def waiting(self, seconds: int) -> str:
         """Shell lines that wait until it is ready, as `vidtx.launch.life` does."""
-        gone = "|".join(sorted(self.gone))
+        gone, failed = ("|".join(sorted(states)) for states in (self.gone, self.failed))
+        told = f"{shell(self.details())}; exit {MachineError.exit_code}"
+        ending = f'  case "$state" in {failed}) {told} ;; esac\n' if failed else ""
         return (
             f'until state="$({shell(self.describe())})"\n'
             f'  [ "$state" = {self.ready} ]; do\n'
             f'  echo "$state"\n'
-            f'  case "$state" in {gone}) exit 4 ;; esac\n'
+            f'{ending}  case "$state" in {gone}) exit {StoppedError.exit_code} ;; esac\n'
             f"  sleep {seconds}\n"
             "done"
         )
@@ -156,7 +171,8 @@ class TpuVm(Machine):
             *self._what(),
             *self.options,
             unless=self.describe(),
-            cure="Where there is no capacity, try another zone, --spot, or vidtx launch queued.",
+            cure="Where there is no capacity, try another zone, "
+            f"{'' if self.spot else '--spot, '}or vidtx launch queued.",
         )
 
     def delete(self) -> Command:
@@ -171,7 +187,7 @@ class QueuedSlices(Machine):
 
     Attributes:
       reserved: whether they are taken from the project's reservation.
-      valid_for: how long to queue at most, such as ``12h``, or None for ever.
+      valid_for: how long to queue at most each time, such as ``12h``, or None for ever.
     """
 
     reserved: bool = False
@@ -179,6 +195,7 @@ class QueuedSlices(Machine):
 
     ready = "ACTIVE"
     gone = frozenset({"FAILED", "SUSPENDING", "SUSPENDED", "DELETING"})
+    failed = frozenset({"FAILED"})
 
     def problems(self) -> Iterator[str]:
         """What is wrong, a sentence each."""
@@ -187,6 +204,11 @@ class QueuedSlices(Machine):
             yield "--spot and --reserved exclude each other: a reservation is paid for already."
         if self.valid_for is not None and not _DURATION.fullmatch(self.valid_for):
             yield f"--valid_for={self.valid_for}: a number and a unit, such as 30m, 12h or 2d."
+
+    @property
+    def bounded(self) -> bool:
+        """As of `Machine`."""
+        return self.valid_for is not None
 
     @property
     def nodes(self) -> list[str]:

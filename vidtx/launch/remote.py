@@ -2,7 +2,9 @@
 
 The run is a transient unit of systemd, ``vidtx``, on each host: nothing of it hangs on a
 connection, it gets SIGTERM and time to save its state when the machine is shut down, and its exit
-code can be asked for afterwards. Each host's output is in ``vidtx.log`` of the home folder.
+code can be asked for afterwards. Each host's output is in ``vidtx.log`` of the home folder. What
+the unit runs is ``vidtx-run.sh`` there, which ends when the log has been copied: whoever sees that
+the unit has ended may delete the machine.
 """
 
 import pathlib
@@ -13,6 +15,8 @@ __all__ = ["FOLLOW", "STATUS", "STOP", "install", "requirement", "start", "wheel
 
 LOG = "vidtx.log"
 _ENVIRONMENT = "vidtx-env"
+_WRAPPER = "vidtx-run.sh"
+_COPYING = 120  # seconds at most, for the log
 _VERSION = re.compile(r"^__version__ = \"([^\"]+)\"", re.MULTILINE)
 _UNLESS_UNDER_WAY = """if [ "$(systemctl show vidtx --property=SubState --value)" = running ]; then
   echo "$(hostname): the run is under way"
@@ -36,32 +40,53 @@ uv/bin/uv pip install --quiet --python={_ENVIRONMENT} --reinstall-package=vidtx 
 """
 
 
-def start(words: list[str], log_folder: str | None) -> str:
+def start(words: list[str], log_folder: str) -> str:
     """Starts a run, unless it is under way.
 
     Args:
       words: arguments for ``python``.
-      log_folder: in a bucket, where the log is copied to when the run ends; or None.
+      log_folder: in a bucket, where the log is copied to when the run ends.
     """
-    # systemd would replace $NAME by what the environment has.
-    run = shlex.join(word.replace("$", "$$") for word in words)
-    copy = ""
-    if log_folder is not None:
-        target = f"{log_folder}/$(hostname)-$(date +%Y%m%dT%H%M%S).log"
-        copy = (
-            f'  --property=ExecStopPost="-$(command -v gcloud || echo true) storage cp '
-            f'$HOME/{LOG} {target}" \\\n'
-        )
+    # A file, as systemd would replace each $NAME of a command; bash reads it as it runs it, and so
+    # it is only written when the unit has ended.
     return f"""set -eu
 {_UNLESS_UNDER_WAY}sudo systemctl stop vidtx 2>/dev/null || true
 sudo systemctl reset-failed vidtx 2>/dev/null || true
+cat > {_WRAPPER} <<'END_OF_RUN'
+{_wrapper(words, log_folder)}END_OF_RUN
 sudo systemd-run --quiet --unit=vidtx --remain-after-exit \\
-  --uid="$(id -u)" --gid="$(id -g)" --setenv=HOME="$HOME" --working-directory="$HOME" \\
+  --uid="$(id -u)" --gid="$(id -g)" --setenv=HOME="$HOME" --setenv=PATH="$PATH" \\
+  --working-directory="$HOME" \\
   --property=KillMode=mixed --property=TimeoutStopSec=300 \\
   --property=StandardOutput="append:$HOME/{LOG}" \\
   --property=StandardError="append:$HOME/{LOG}" \\
-{copy}  "$HOME/{_ENVIRONMENT}/bin/python" -u {run}
+  "$(command -v bash)" "$HOME/{_WRAPPER}"
 echo "$(hostname): started"
+"""
+
+
+def _wrapper(words: list[str], log_folder: str) -> str:
+    """Runs Python to its end, copies the log, and ends with Python's exit code.
+
+    systemd's own ExecStopPost would be too late: after a clean exit, a unit that remains is only
+    stopped when somebody stops it, and after another one its exit code is told before.
+    """
+    # Stopping the unit signals this shell alone, whose wait a signal cuts short.
+    return f"""told=
+"$HOME/{_ENVIRONMENT}/bin/python" -u {shlex.join(words)} &
+run=$!
+trap 'told=1; kill -TERM "$run" 2>/dev/null' TERM
+wait "$run"
+code=$?
+while [ -n "$told" ]; do
+  told=
+  wait "$run"
+  again=$?
+  [ "$again" = 127 ] || code=$again
+done
+timeout {_COPYING} gcloud storage cp --quiet "$HOME/{LOG}" \\
+  {shlex.quote(log_folder)}/"$(hostname)-$(date +%Y%m%dT%H%M%S).log" || true
+exit "$code"
 """
 
 

@@ -46,7 +46,10 @@ class TpuRun:
         yield from self.machine.problems()
         yield from self.training.problems(bucket=True)
         if self._sources is not None and self._wheel is None:
-            yield f"--package={self.package}: the folder holds no vidtx/_version.py."
+            yield (
+                f"--package={self.package}: the folder holds no vidtx/_version.py. Give the folder "
+                "of the sources of vidtx, or a wheel of them."
+            )
             return
         if self.package.endswith(".whl") and not pathlib.Path(self.package).is_file():
             yield f"--package={self.package}: there is no such file."
@@ -111,7 +114,8 @@ class TpuRun:
 
     def end(self) -> list[Command]:
         """What ends whatever is left of the run on any host, and waits for that."""
-        why, script = "See that the run has ended on every host of {}.", f"{remote.STOP} || true"
+        why = "See that the run has ended on every host of {}, and its log is copied."
+        script = f"{remote.STOP} || true"
         return [
             self.machine.ssh(why.format(node), node, "all", script) for node in self.machine.nodes
         ]
@@ -130,7 +134,7 @@ class TpuRun:
                 f"from its newest checkpoint."
             )
         if delete and not detach:
-            parts.append(lines(deleting))
+            parts += [lines(one) for one in self.end()] + [lines(deleting)]
         later = [self.stop(), *([] if delete and not detach else [deleting])]
         parts += [commented(one) for one in later]
         parts.append(self.training.compile_line(self.machine.accelerator, self.machine.slices))
