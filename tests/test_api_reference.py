@@ -108,6 +108,7 @@ def test_no_markup_is_left_over(reference):
             assert not found, f"{page}: {prose}"
 
 
+@pytest.mark.slow
 def test_it_is_built_again_in_its_place_and_in_no_other(reference, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("precious")

@@ -54,6 +54,7 @@ def test_the_report_as_json():
     assert set(report["versions"]) == {"jax", "jaxlib", "libtpu"}
 
 
+@pytest.mark.slow
 def test_the_report_as_text_a_step_that_does_not_fit_and_a_mesh_that_does_not():
     # All in one process, as starting is most of what they cost.
     program = "import sys, json\nfrom vidtx.cli import main\n" + "\n".join(

@@ -81,6 +81,7 @@ def test_the_tree_is_the_one_that_the_reference_was_written_for(scheme):
     assert shapes == {path: leaf.shape for path, leaf in tiny.flat(tiny.weights(scheme)).items()}
 
 
+@pytest.mark.slow
 def test_a_narrow_model_from_scratch_may_start_wider():
     model = vidtx.create_model(
         "timesformer_ti8",

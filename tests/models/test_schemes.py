@@ -69,7 +69,13 @@ def test_clips_of_a_batch_do_not_see_each_other(scheme):
     np.testing.assert_allclose(logits, swapped[::-1], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("scheme", tiny.SCHEMES)
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        pytest.param(name, marks=() if name == "divided" else pytest.mark.slow)
+        for name in tiny.SCHEMES
+    ],
+)
 def test_one_block_of_base_width_on_the_base_grid(scheme):
     """768 wide, 1568 patches: long sums, where float32 rounding would show an unstable order."""
     grid, dim = (8, 14, 14), 768

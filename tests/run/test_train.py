@@ -126,6 +126,7 @@ def test_epochs_are_turned_into_steps(motions_dir, tmp_path, capsys):
     assert "0.5 epochs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_papers_recipe_trains_too(motions_dir, tmp_path):
     """SGD with its steps, bfloat16, flips, label smoothing, drop path, three crops."""
     overrides = {
