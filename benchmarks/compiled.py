@@ -65,13 +65,13 @@ class Results:
         return [self.known[name] for name in names]
 
 
-def grown(one: Any, two: Any) -> Any:
-    """What ``DEPTH`` blocks come to, from what one and two blocks do; all of it is linear."""
-    if isinstance(one, dict):
-        return {name: grown(one.get(name), two.get(name)) for name in one | two}
-    if isinstance(one, (int, float)) and isinstance(two, (int, float)):
-        return one + (DEPTH - 1) * (two - one)
-    return two
+def grown(less: Any, more: Any, blocks: int) -> Any:
+    """What ``DEPTH`` blocks come to, from what ``blocks`` and one more do; all of it is linear."""
+    if isinstance(less, dict):
+        return {name: grown(less.get(name), more.get(name), blocks) for name in less | more}
+    if isinstance(less, (int, float)) and isinstance(more, (int, float)):
+        return less + (DEPTH - blocks) * (more - less)
+    return more
 
 
 def links(found: Found) -> dict[str, Found]:
@@ -93,14 +93,26 @@ class Step(NamedTuple):
         """The command line that compiles it with so many blocks."""
         return key(self.config, self.topology, {**dict(self.changes), "model.depth": depth})
 
+    @property
+    def depths(self) -> tuple[int, int]:
+        """Numbers of blocks from which all others follow.
+
+        Where a block is computed again in full, memory is that of one block at work, and the last
+        one, whose patches nobody reads, works with less than the others.
+        """
+        return (2, 3) if dict(self.changes).get("model.remat") == "full" else (1, 2)
+
     def of(self, results: Results) -> Found:
         """What compiling it tells, at full depth; both compilations must be known."""
-        one, two = results.of([self.name(1), self.name(2)])
-        whole = grown(one, two)
+        first = self.depths[0]
+        one, two = results.of(map(self.name, self.depths))
+        whole = grown(one, two, first)
         none = {"count": 0, "bytes": 0, "sent": 0.0}
         by_kind = links(one), links(two)
         whole["collectives"] = {
-            kind: grown(*({field: of.get(kind, none)[field] for field in none} for of in by_kind))
+            kind: grown(
+                *({field: of.get(kind, none)[field] for field in none} for of in by_kind), first
+            )
             for kind in by_kind[0] | by_kind[1]
         }
         return whole
@@ -109,5 +121,5 @@ class Step(NamedTuple):
 def compile_all(results: Results, steps: Iterable[Step]) -> list[Found]:
     """Results of steps at full depth."""
     steps = list(steps)
-    results.of(step.name(depth) for step in steps for depth in (1, 2))
+    results.of(step.name(depth) for step in steps for depth in step.depths)
     return [step.of(results) for step in steps]

@@ -33,8 +33,8 @@ VARIANTS = {
     "l": ("k400_divided:l", {"model.remat": "products"}),
 }
 SLICES = ("v5e:1x1", "v6e:1x1", "v5p:2x2x1")  # the smallest that Google rents
-# Clips a chip of the first try; more are tried if they should fit, fewer if these do not.
-START = {
+# Clips a chip to compile with, about as many as fit.
+CLIPS = {
     "base": {"v5e:1x1": 8, "v6e:1x1": 16, "v5p:2x2x1": 64},
     "hr": {"v5e:1x1": 2, "v6e:1x1": 4, "v5p:2x2x1": 16},
     "l": {"v5e:1x1": 2, "v6e:1x1": 4, "v5p:2x2x1": 16},
@@ -63,36 +63,28 @@ def step_of(variant: str, topology: str, clips: int, **mesh: int) -> Step:
     return Step(config, topology, tuple(changes.items()))
 
 
-def total(found: Found) -> float:
-    """Bytes that a device needs."""
-    return found["memory"]["total"]
+def total(found: Found, clips: float | None = None) -> float:
+    """Bytes that a device needs; for other clips in proportion, but for weights and program."""
+    memory, own = found["memory"], found["clips_per_device"]
+    grows = memory["temporaries"] + memory["batch"]
+    return memory["total"] + grows * ((own if clips is None else clips) / own - 1)
 
 
 def most_clips(found: Found) -> int:
-    """The power of two of clips that fits a chip, as memory grows with clips; 0 if not one does."""
-    memory, clips = found["memory"], found["clips_per_device"]
-    each = (memory["temporaries"] + memory["batch"]) / clips
-    rest = total(found) - each * clips
-    fitting = int((memory["limit"] - rest) / each)
-    return 1 << (fitting.bit_length() - 1) if fitting > 0 else 0
+    """The power of two of clips that fits a chip."""
+    clips = 1
+    while total(found, 2 * clips) <= found["memory"]["limit"]:
+        clips *= 2
+    if total(found, clips) > found["memory"]["limit"]:
+        raise SystemExit(f"not one clip fits {found['topology']}")
+    return clips
 
 
 def fits(results: Results) -> dict[tuple[str, str], Found]:
-    """By variant and slice: training with the most clips a chip, a power of two."""
-    trying = {(name, place): START[name][place] for name in VARIANTS for place in SLICES}
-    found: dict[tuple[str, str], Found] = {}
-    while trying:
-        steps = (step_of(*cell, clips) for cell, clips in trying.items())
-        for cell, one in zip(list(trying), compile_all(results, steps), strict=True):
-            clips, most = trying.pop(cell), most_clips(one)
-            if most == 0:
-                raise SystemExit(f"{cell}: not one clip fits a chip")
-            fit = total(one) <= one["memory"]["limit"]
-            if fit:
-                found[cell] = one
-            if not fit or most > clips:
-                trying[cell] = min(most, clips // 2) if not fit else most
-    return {(name, place): found[name, place] for name in VARIANTS for place in SLICES}
+    """By variant and slice: training with ``CLIPS``."""
+    cells = [(name, place) for name in VARIANTS for place in SLICES]
+    steps = (step_of(*cell, CLIPS[cell[0]][cell[1]]) for cell in cells)
+    return dict(zip(cells, compile_all(results, steps), strict=True))
 
 
 def seconds_of_work(found: Found) -> float:
@@ -111,17 +103,18 @@ def fits_table(found: Mapping[tuple[str, str], Found]) -> str:
     """The smallest slices."""
     rows = []
     for (variant, place), one in found.items():
-        clips, memory, times = one["clips_per_device"], one["memory"], one["times"]
+        own, limit, times = one["clips_per_device"], one["memory"]["limit"], one["times"]
+        clips = most_clips(one)
         roofline = max(times["compute"], times["memory"])
         bound = "compute" if roofline == times["compute"] else "memory"
         rows.append(
             (
-                variant, place, one["chips"], f"{clips:g}",
-                f"{total(one) / 2**30:.1f} of {memory['limit'] / 2**30:.1f}",
+                variant, place, one["chips"], clips,
+                f"{total(one, clips) / 2**30:.1f} of {limit / 2**30:.1f}",
                 f"{one['per_clip']['flops'] / 1e12:.2f}",
                 f"{one['per_clip']['hbm_bytes'] / 1e9:.1f}",
-                f"{1e3 * roofline / clips:.1f} ({bound})",
-                f"{1e3 * seconds_of_work(one) / clips:.1f}",
+                f"{1e3 * roofline / own:.1f} ({bound})",
+                f"{1e3 * seconds_of_work(one) / own:.1f}",
                 f"{utilisation(one):.0%}",
             )
         )  # fmt: skip
