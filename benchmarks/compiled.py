@@ -94,18 +94,15 @@ class Step(NamedTuple):
         return key(self.config, self.topology, {**dict(self.changes), "model.depth": depth})
 
     @property
-    def depths(self) -> tuple[int, int]:
-        """Numbers of blocks from which all others follow.
-
-        Where a block is computed again in full, memory is that of one block at work, and the last
-        one, whose patches nobody reads, works with less than the others.
-        """
-        return (2, 3) if dict(self.changes).get("model.remat") == "full" else (1, 2)
+    def depths(self) -> tuple[int, ...]:
+        """Numbers of blocks to compile; a scan has one program for all of them."""
+        return (DEPTH,) if dict(self.changes).get("model.scan_layers") else (1, 2)
 
     def of(self, results: Results) -> Found:
         """What compiling it tells, at full depth; both compilations must be known."""
         first = self.depths[0]
-        one, two = results.of(map(self.name, self.depths))
+        one, *more = results.of(map(self.name, self.depths))
+        two = more[0] if more else one
         whole = grown(one, two, first)
         none = {"count": 0, "bytes": 0, "sent": 0.0}
         by_kind = links(one), links(two)

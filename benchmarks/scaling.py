@@ -46,7 +46,10 @@ POD_CLIPS = 8  # clips a chip
 # Clips that several chips share: the variant and what is changed.
 SHARED = {
     "TimeSformer-L": ("k400_divided:l", {"model.remat": "products"}),
-    "512 frames of 224²": ("k400_divided:l", {"model.remat": "full", "data.frames": 512}),
+    "512 frames of 224²": (
+        "k400_divided:l",
+        {"model.remat": "full", "model.scan_layers": True, "data.frames": 512},
+    ),
     "joint, HR": ("k400_divided:joint,hr", {"model.remat": "products"}),
 }
 SHARED_ON, SHARES = "v5e:2x2", (4,)  # chips that split a clip
