@@ -31,7 +31,14 @@ MAY_IMPORT = {
     "weights": {"models"},
     "training": {"models", "sharding", "checkpoints", "config"},
     "evaluation": {"models", "sharding", "config"},
-    "inference": {"models", "weights", "checkpoints", "evaluation", "data_pipelines"},
+    "inference": {
+        "models",
+        "weights",
+        "checkpoints",
+        "sharding",
+        "evaluation",
+        "data_pipelines",
+    },
     "analysis": {"models", "training", "sharding", "config", "kernels"},  # it counts their groups
     "reporting": {"config"},
     "run": BELOW_THE_DOORS,
@@ -54,6 +61,7 @@ OUTSIDE = {
 NOWHERE = {"torch", "torchvision", "tensorflow", "keras", "clu", "transformers", "timm"}
 ORBAX = {"checkpoints"}  # the only room that knows it
 BEAM = {"data_pipelines.build.beam"}  # the only file that does
+TORCH = {"vidtx.weights.pytorch"}  # likewise, to read its files
 
 FILES = sorted(
     path for folder in ("vidtx", "data_pipelines", "experiments")
@@ -103,6 +111,7 @@ def faults(path, text):
                 yield where
             continue
         refused = {"tests"} | NOWHERE | (set() if room in ORBAX else {"orbax"})
+        refused -= {"torch"} if module_of(path) in TORCH else set()
         beam = {"apache_beam"} if module_of(path) in BEAM else set()
         unknown = outside is not None and top not in outside | beam | set(sys.stdlib_module_names)
         if top in refused or unknown:

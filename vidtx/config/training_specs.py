@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from vidtx.config.checks import Duration, below, other, outside
 
+# Ways to resize position embeddings; `vidtx.weights` does it.
+RESIZES = ("nearest", "bilinear", "bicubic", "nearest_1d")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainSpec:
@@ -22,6 +25,7 @@ class TrainSpec:
     cutmix: float
     ema_decay: float | None
     init_from: str | None
+    init_resize: str
     log_every_steps: int
 
     @property
@@ -41,6 +45,7 @@ class TrainSpec:
             yield from outside("train.ema_decay", self.ema_decay, 0.0, 1.0)
         if self.init_from == "":
             yield "train.init_from is ''; it must name a run directory, or be None."
+        yield from other("train.init_resize", self.init_resize, RESIZES)
         yield from self.duration.problems()
 
 
