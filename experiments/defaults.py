@@ -73,8 +73,8 @@ def defaults() -> ConfigDict:
     train.mixup = 0.0  # alpha of Beta(alpha, alpha), the share of each clip of two; 0: no mixup
     train.cutmix = 0.0  # alpha; 0: no cutmix. With both, every pair of clips draws one of the two
     train.ema_decay = placeholder(float)  # of averaged weights, which are then what is judged
-    # Whose weights this run begins with: a run directory, another library's weights, or hf:OWNER/NAME
-    # of the Hugging Face Hub.
+    # Whose weights this run begins with: a run directory, another library's weights, or
+    # hf:OWNER/NAME of the Hugging Face Hub.
     train.init_from = placeholder(str)
     # How their position embeddings are resized: nearest, bilinear, bicubic, each in two dimensions;
     # nearest_1d, the authors' code, over the patches in a row.

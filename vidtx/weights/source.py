@@ -82,8 +82,8 @@ class Source:
     Attributes:
       path: what they were read from, for a person.
       layout: its kind, such as ``TimeSformer (official)``, for a person.
-      params: float32 arrays of exactly ``architecture``, by vidtx's names, such as ``block_0.mlp.fc1.kernel``; of an image model
-        those of the scheme ``space``.
+      params: float32 arrays of exactly ``architecture``, by vidtx's names, such as
+        ``block_0.mlp.fc1.kernel``; of an image model those of the scheme ``space``.
       architecture: of the model they are of.
       report: every array of the file accounted for; ``ours`` are the names of ``params``.
       contract: what they ask of whoever uses them, with the keys of `vidtx.run.contract`, as far as
