@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from experiments.table1 import ARGUMENTS as SCHEMES
 from tests.tiny_run import ROOT
-from vidtx.models import SCHEMES
 
 MIB, GIB = 2**20, 2**30
 

@@ -31,7 +31,11 @@ STEPS = {
     "divided": ["time", "space"],
     "sparse_local_global": ["local", "global"],
     "axial": ["time", "width", "height"],
+    "divided_space_first": ["time", "space"],
+    "divided_parallel": ["time", "space"],
 }
+# When the last step, which has the class token, is done; in all others, after the added ones.
+ORDER = {"divided_space_first": "first", "divided_parallel": "beside"}
 
 
 class Config(NamedTuple):
@@ -159,12 +163,23 @@ def last_step(patches, cls, weights, step, grid, heads):
 
 def block(patches, cls, weights, scheme, grid, heads):
     *added, last = STEPS[scheme]
-    backs = {}
-    for step in added:
-        residual, backs[step] = added_step(patches, weights[step], step, grid, heads)
-        patches = patches + residual
+    order, start, backs = ORDER.get(scheme, "last"), patches, {}
+
+    def add(patches):
+        for step in added:
+            residual, backs[step] = added_step(patches, weights[step], step, grid, heads)
+            patches = patches + residual
+        return patches
+
+    if order == "last":
+        patches = add(patches)
     residual, class_residual, last_back = last_step(patches, cls, weights, last, grid, heads)
-    tokens = np.concatenate([cls + class_residual, patches + residual], axis=1)
+    patches = patches + residual
+    if order == "first":
+        patches = add(patches)
+    if order == "beside":
+        patches = add(start) + residual
+    tokens = np.concatenate([cls + class_residual, patches], axis=1)
     normal, norm2 = layer_norm(tokens, weights["norm2"])
     residual, perceive = mlp(normal, weights["mlp"])
     tokens, single = tokens + residual, cls.shape[1]
@@ -174,12 +189,22 @@ def block(patches, cls, weights, scheme, grid, heads):
         dn, d_mlp = perceive(dy)
         dx, d_norm2 = norm2(dn)
         d_class, d_patches = np.split(dy + dx, [single], axis=1)
+        d_added = {}
+
+        def add_back(d_patches):
+            for step in reversed(added):
+                dx, d_added[step] = backs[step](d_patches)
+                d_patches = d_patches + dx
+            return d_patches
+
+        if order == "first":
+            d_patches = add_back(d_patches)
         dx, d_copies, grads = last_back(d_patches, d_class)
-        d_patches, d_class = d_patches + dx, d_class + d_copies
-        for step in reversed(added):
-            dx, grads[step] = backs[step](d_patches)
-            d_patches = d_patches + dx
-        return d_patches, d_class, grads | {"mlp": d_mlp, "norm2": d_norm2}
+        d_class = d_class + d_copies
+        d_patches = (add_back(d_patches) if order == "beside" else d_patches) + dx
+        if order == "last":
+            d_patches = add_back(d_patches)
+        return d_patches, d_class, grads | d_added | {"mlp": d_mlp, "norm2": d_norm2}
 
     return tokens[:, single:], tokens[:, :single], backward
 

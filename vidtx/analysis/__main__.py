@@ -1,4 +1,4 @@
-"""Prints parameters and multiply-adds of the five schemes, as the paper's Table 1 counts them.
+"""Prints parameters and multiply-adds of every scheme, as the paper's Table 1 counts them.
 
 python -m vidtx.analysis
 python -m vidtx.analysis --model=timesformer_l16 --frames=96 --classes=400

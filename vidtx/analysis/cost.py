@@ -118,9 +118,9 @@ def count_macs(
       patches·3P²·D + D·C + depth·[Σ_steps Σ_groups (n·4D² + n²·2D)
         + patches·D² for each added step + 2·tokens·D·mlp_dim].
 
-    As in the authors' code, the class token is one of the ``n`` in every group of the last step.
-    (This implementation projects it once instead of once a group, so a compiler counts a little
-    less.) Norms, softmax, biases and residuals are no multiply-adds and are left out.
+    As in the authors' code, the class token is one of the ``n`` in every group of the image ViT's
+    step. (This implementation projects it once instead of once a group, so a compiler counts a
+    little less.) Norms, softmax, biases and residuals are no multiply-adds and are left out.
 
     Source: Bertasius et al., ICML 2021, Tables 2 and 6; the formula agrees with what PyTorch's
     counter finds in the authors' released model for the space, joint and divided schemes. For
@@ -138,11 +138,12 @@ def count_macs(
     frames, rows, columns = grid = _token_grid(model, num_frames, image_size)
     patches, dim = frames * rows * columns, model.embed_dim
     class_tokens = frames if scheme.class_token_per_frame else 1
-    added = [_step_macs(step, grid, model, is_added=True) for step in scheme.added_steps]
-    last = _step_macs(scheme.vit_step, grid, model, is_added=False)
+    steps = (
+        _step_macs(step, grid, model, is_added=step is not scheme.vit_step) for step in scheme.steps
+    )
     return Macs(
         embedding=patches * 3 * model.patch_size**2 * dim,
-        steps=(*added, last),
+        steps=tuple(steps),
         mlp=model.depth * 2 * (patches + class_tokens) * dim * model.mlp_dim,
         head=dim * model.num_classes,
     )

@@ -4,6 +4,8 @@ Patches ``[B, T, H, W, D]`` and class tokens ``[B, S, D]`` (``S`` = 1, or ``T`` 
 streams of their own; only inside the last attention step do they meet.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 
@@ -66,22 +68,23 @@ class Block(nn.Module):
         def draws(use: int) -> DropPath | None:
             return None if drop_path is None else drop_path.fold(use)
 
-        *added_steps, vit_step = self.scheme.steps
-        for number, step in enumerate(added_steps):
-            shape = patches.shape
-            patches = placement.place_for(step, patches)
-            added = AddedStep(step, self.num_heads, self.layers, name=step.name)
-            patches += added(patches, drop_path=draws(number))
-            patches = placement.place_back(patches, shape)
-        patches = placement.place_for(vit_step, patches)
+        scheme = self.scheme
+        if scheme.order == "added_first":
+            patches = self._add_steps(patches, draws)
+        seen = placement.place_for(scheme.vit_step, patches)
         class_tokens = self._place(class_tokens)
-
         norm = self.layers.norm(name="norm1")
-        attention = StepAttention(vit_step, self.num_heads, self.layers, name="attention")
+        attention = StepAttention(scheme.vit_step, self.num_heads, self.layers, name="attention")
         residual, class_residual = attention(
-            norm(patches), norm(class_tokens), drop_path=draws(len(added_steps))
+            norm(seen), norm(class_tokens), drop_path=draws(len(scheme.added_steps))
         )
-        patches, class_tokens = patches + residual, self._place(class_tokens + class_residual)
+        if scheme.order == "parallel":
+            patches = self._add_steps(seen, draws) + residual
+        else:
+            patches = seen + residual
+        class_tokens = self._place(class_tokens + class_residual)
+        if scheme.order == "vit_first":
+            patches = self._add_steps(patches, draws)
 
         norm = self.layers.norm(name="norm2")
         mlp = Mlp(self.mlp_dim, self.layers, name="mlp")
@@ -89,10 +92,20 @@ class Block(nn.Module):
         if drop_path is not None:
             # One draw a sequence of the reference: the clip, or the frame for space-only.
             shape = (*class_tokens.shape[:2], 1)
-            factor = draws(len(self.scheme.steps)).factor(shape, self.layers.dtype)
+            factor = draws(len(scheme.steps)).factor(shape, self.layers.dtype)
             residual *= factor[:, :, None, None]
             class_residual *= factor
         return patches + residual, class_tokens + class_residual
+
+    def _add_steps(self, patches: jax.Array, draws: Callable[[int], DropPath | None]) -> jax.Array:
+        """Patches ``[B, T, H, W, D]`` after the steps that the image ViT lacks."""
+        shape = patches.shape
+        for number, step in enumerate(self.scheme.added_steps):
+            patches = placement.place_for(step, patches)
+            added = AddedStep(step, self.num_heads, self.layers, name=step.name)
+            patches += added(patches, drop_path=draws(number))
+            patches = placement.place_back(patches, shape)
+        return patches
 
     def _place(self, class_tokens: jax.Array) -> jax.Array:
         return placement.place_class_tokens(
