@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from vidtx._version import __version__
 
 if TYPE_CHECKING:
+    from vidtx.inference import load
     from vidtx.models import create_model
 
-__all__ = ["__version__", "create_model"]
+__all__ = ["__version__", "create_model", "load"]
 
 # Public name to the module that defines it.
-_LAZY = {"create_model": "vidtx.models"}
+_LAZY = {"create_model": "vidtx.models", "load": "vidtx.inference"}
 
 
 def __getattr__(name: str) -> Any:

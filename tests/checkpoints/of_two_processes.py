@@ -10,16 +10,28 @@ import sys
 import time
 from unittest import mock
 
+import flax.linen as nn
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+import safetensors.numpy
 from jax.experimental import multihost_utils
 
 from tests.checkpoints import states
 from tests.checkpoints.damages import break_newest
 from tests.checkpoints.on_eight_devices import shardings
+from tests.parity import foreign
 from tests.sharding.meshes import mesh_of
+from tests.tiny_run import tiny_config
+from vidtx import create_model
 from vidtx.checkpoints import BestStore, CheckpointStore, folder, restore_weights
-from vidtx.errors import CheckpointError, MachineError
+from vidtx.checkpoints.digests import named_leaves
+from vidtx.config import resolve
+from vidtx.errors import CheckpointError, ConfigError, MachineError
+from vidtx.run.start import first_weights
+from vidtx.sharding import weight_shardings
+from vidtx.training import boxed_params
+from vidtx.weights.resize import resize_position
 
 
 def placed(step, places):
@@ -120,19 +132,72 @@ class Process:
         return found
 
     def weights(self):
-        weights = restore_weights(self.workdir, self.abstract.params)
-        right = same(weights.over(self.abstract.params), states.numbers(weights.step).params)
-        assert right
+        targets = named_leaves(self.abstract.params)
+
+        def choose(found):
+            return {name: targets[name].sharding for name in found.shapes}
+
+        def restore(path):
+            return restore_weights(path, choose)
+
+        weights = restore(self.workdir)
+        wanted = named_leaves(states.numbers(weights.step).params)
+        assert same(dict(weights.taken), wanted)
+        assert {name: leaf.sharding for name, leaf in weights.taken.items()} == choose(weights)
         with self.failing(second=5):
-            passed_over = restore_weights(self.workdir, self.abstract.params)
+            passed_over = restore(self.workdir)
             try:
-                restore_weights(self.workdir / "checkpoints" / "5", self.abstract.params)
+                restore(self.workdir / "checkpoints" / "5")
             except CheckpointError as error:
                 return [
                     weights.step,
                     passed_over.step,
                     "on process 1: bad sector" in str(error) and error.together,
                 ]
+
+    def begins(self):
+        """A run of another scheme and other sizes begins with a checkpoint or a file."""
+        model = create_model(
+            "timesformer_ti4", scheme="axial", num_classes=5, num_frames=4, image_size=(8, 16),
+            embed_dim=16, depth=1, num_heads=2,
+        )  # fmt: skip
+        mesh = mesh_of(1, 4)
+        boxed = jax.eval_shape(lambda: boxed_params(model))
+        params = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            nn.unbox(boxed),
+            weight_shardings(boxed, mesh),
+        )
+        targets = named_leaves(params)
+
+        def first(path):
+            spec = resolve(tiny_config("data", **{"train.init_from": str(path)}))
+            names = tuple("abcde")
+            weights = first_weights(spec, model, params, mesh, names, self.notes.append)
+            for name, leaf in weights.taken.items():
+                assert leaf.sharding == targets[name].sharding
+            copied = weights.taken["block_0.width.attention.qkv.kernel"]
+            assert 4 * copied.addressable_shards[0].data.size == copied.size
+            return weights.taken
+
+        own = named_leaves(states.numbers(5).params)
+        taken = first(self.workdir / "checkpoints" / "5")
+        wanted = {
+            "embedding.position": resize_position(own["embedding.position"], (2, 2), (2, 4)),
+            "block_0.time.fc.kernel": own["block_0.time.fc.kernel"],
+            "block_0.width.attention.qkv.kernel": own["block_0.attention.qkv.kernel"],
+        }
+        found = {"checkpoint": same({name: taken[name] for name in wanted}, wanted)}
+        file = self.workdir.parent / "image.safetensors"
+        self.damage(lambda: write_image_model(file, 3))
+        found["file"] = same(first(file)["norm.scale"], np.full(16, 3, np.float32))
+        own_file = self.workdir.parent / f"host{self.index}.safetensors"
+        self.damage(lambda: write_image_model(own_file, 4))
+        found["absent on one"] = refused(lambda: first(own_file))
+        if self.index:
+            write_image_model(own_file, 5)
+        found["another on one"] = refused(lambda: first(own_file))
+        return found
 
     def not_shared(self):
         folder._PATIENCE = 1
@@ -141,6 +206,21 @@ class Process:
             CheckpointStore(self.workdir / f"own{self.index}")
         except MachineError as error:
             return [str(error)[:57], error.together and time.monotonic() - began < 30]
+
+
+def write_image_model(path, scale):
+    """In timm's layout, with norms of its own."""
+    size = foreign.Size(dim=16, depth=1, heads=2, patch=4, grid=(1, 2, 2), classes=5)
+    arrays = foreign.weights(foreign.shapes_of("timm_vit", size))
+    arrays["norm.weight"] = np.full(16, scale, np.float32)
+    safetensors.numpy.save_file(arrays, path)
+
+
+def refused(act):
+    try:
+        act()
+    except ConfigError as error:
+        return [str(error), error.together]
 
 
 def main():
@@ -152,6 +232,7 @@ def main():
         "checkpoints": process.checkpoints(),
         "best": process.best_states(),
         "weights": process.weights(),
+        "begins": process.begins(),
         "not shared": process.not_shared(),
     }
     pathlib.Path(result).write_text(json.dumps(found))

@@ -44,6 +44,21 @@ def test_all_begin_with_the_same_weights_or_with_none(two):
     assert [one["weights"] for one in found] == [[5, 2, True]] * 2
 
 
+def test_all_begin_with_weights_of_another_scheme_or_library(two):
+    """Each device is given its share of them."""
+    found, _ = two
+    for one in (one["begins"] for one in found):
+        assert one["checkpoint"]
+        assert one["file"]
+        message, together = one["absent on one"]
+        assert together
+        assert message.startswith("On process 1: There is no file or folder ")
+        message, together = one["another on one"]
+        assert together
+        assert "train.init_from.digest: " in message
+        assert message.endswith("\nIt must name the same weights on every host.")
+
+
 def test_folders_that_are_not_shared_are_told(two):
     found, _ = two
     for one in found:

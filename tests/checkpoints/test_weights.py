@@ -8,6 +8,8 @@ import pytest
 from tests.checkpoints import states
 from tests.checkpoints.damages import break_newest
 from vidtx.checkpoints import BestStore, CheckpointStore, restore_weights
+from vidtx.checkpoints.digests import named_leaves
+from vidtx.checkpoints.weights import everything, look_at_weights
 from vidtx.errors import CheckpointError, ConfigError
 
 # Orbax leaves coroutines unawaited where one of many reads fails.
@@ -16,10 +18,18 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def weights_of(path, **shape):
-    """The weights that a run would begin with, and the notes that are made."""
+def weights_of(path, choose=everything):
+    """The weights that are read, and the notes that are made."""
     notes = []
-    return restore_weights(path, states.abstract(**shape).params, note=notes.append), notes
+    return restore_weights(path, choose, note=notes.append), notes
+
+
+def assert_taken(weights, params):
+    """Bit for bit what was saved, and all of it."""
+    states.assert_equal(dict(weights.taken), named_leaves(params))
+    assert {name: (leaf.shape, leaf.dtype) for name, leaf in weights.shapes.items()} == {
+        name: (leaf.shape, leaf.dtype) for name, leaf in named_leaves(params).items()
+    }
 
 
 def listing(folder):
@@ -31,9 +41,8 @@ def test_the_newest_checkpoint_s_weights_are_taken(saved):
     weights, notes = weights_of(saved)
     assert (weights.step, weights.source) == (2, saved / "checkpoints" / "2")
     assert (weights.averaged, notes) == (False, [])
-    assert weights.missing == weights.mismatched == weights.unused == []
     assert "block_0.mlp.fc1.kernel" in weights.taken
-    states.assert_equal(weights.over(states.state(9).params), states.state(2).params)
+    assert_taken(weights, states.state(2).params)
     assert listing(saved) == before
 
 
@@ -41,7 +50,7 @@ def test_one_checkpoint_may_be_named(saved):
     for path in (saved / "checkpoints" / "1", f"{saved}/checkpoints/1/"):
         weights, _ = weights_of(path)
         assert weights.step == 1
-        states.assert_equal(weights.over(states.state(9).params), states.state(1).params)
+        assert_taken(weights, states.state(1).params)
     assert weights_of(saved / "checkpoints")[0].step == 2
 
 
@@ -52,7 +61,7 @@ def test_the_best_may_be_named(saved, tmp_path):
             best.offer(step, score, states.state(step))
     weights, _ = weights_of(workdir / "best")
     assert (weights.step, weights.source) == (6, workdir / "best" / "6")
-    states.assert_equal(weights.over(states.state(9).params), states.state(6).params)
+    assert_taken(weights, states.state(6).params)
     assert weights_of(workdir / "best" / "7")[0].step == 7
     break_newest(workdir, 6, "best")
     weights, notes = weights_of(workdir / "best")
@@ -65,7 +74,7 @@ def test_averaged_weights_are_preferred(tmp_path):
         store.save(4, table | {"ema": states.state(40).params})
     weights, _ = weights_of(tmp_path)
     assert weights.averaged
-    states.assert_equal(weights.over(states.state(9).params), states.state(40).params)
+    assert_taken(weights, states.state(40).params)
 
 
 def test_the_optimizer_s_state_is_neither_wanted_nor_read(saved, tmp_path):
@@ -82,50 +91,43 @@ def test_the_optimizer_s_state_is_neither_wanted_nor_read(saved, tmp_path):
     assert states.restore(workdir, read_only=True)[0][0] == 1
 
 
-def test_weights_lie_where_they_are_wanted(saved):
+def test_what_is_chosen_is_read_and_lies_where_it_is_wanted(saved):
     mesh = jax.make_mesh((1,), ("fsdp",))
     place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    weights, _ = weights_of(saved, sharding=place)
+    weights, _ = weights_of(saved, lambda found: dict.fromkeys(["norm.scale", "head.bias"], place))
+    assert weights.taken.keys() == {"norm.scale", "head.bias"}
     assert {leaf.sharding for leaf in weights.taken.values()} == {place}
+    expected = named_leaves(states.state(2).params)
+    states.same_bits(weights.taken["head.bias"], expected["head.bias"])
+    assert weights.shapes.keys() == expected.keys()
 
 
-def test_a_head_of_other_classes_stays_new(saved):
-    weights, (note,) = weights_of(saved, num_classes=5)
-    assert weights.mismatched == ["head.bias", "head.kernel"]
-    assert note == (
-        f"The head is not taken from {saved / 'checkpoints' / '2'}, it begins anew: head.bias: "
-        "float32[3] saved, float32[5] wanted; head.kernel: float32[16, 3] saved, float32[16, 5] "
-        "wanted."
-    )
-    own = states.abstract(num_classes=5).params | {"head": {"kernel": "own", "bias": "own"}}
-    taken = weights.over(own)
-    assert taken.pop("head") == own["head"]
-    old = dict(states.state(2).params)
-    old.pop("head")
-    states.assert_equal(taken, old)
+def test_whoever_chooses_knows_names_and_shapes_and_may_refuse(saved):
+    seen = []
+
+    def refuse(found):
+        seen.append(found)
+        raise CheckpointError("not these")
+
+    with pytest.raises(CheckpointError, match="not these"):
+        weights_of(saved, refuse)
+    (found,) = seen
+    assert (found.step, found.averaged, dict(found.taken)) == (2, False, {})
+    assert found.shapes["embedding.time"].shape == (1, 2, 16)
+    # The same without reading.
+    assert look_at_weights(saved / "checkpoints" / "2") == found
 
 
-def test_embeddings_of_another_size_are_refused_with_their_sizes(saved):
-    with pytest.raises(CheckpointError) as caught:
-        weights_of(saved, num_frames=4)
-    message = str(caught.value)
-    assert "  - embedding.time: float32[1, 2, 16] saved, float32[1, 4, 16] wanted\n" in message
-    assert "Embeddings of another size are not converted" in message
-    assert "head" not in message
-
-
-def test_all_that_does_not_fit_is_listed(saved):
-    params = states.abstract().params
-    scale, bias = params["norm"]["scale"], params["norm"]["bias"]
-    params["norm"] = {"scale": scale.update(dtype=jnp.bfloat16), "shift": bias}
-    with pytest.raises(CheckpointError) as caught:
-        restore_weights(saved, params)
-    lines = [line for line in str(caught.value).splitlines() if line.startswith("  - ")]
-    assert lines == [
-        "  - norm.bias: float32[16] saved, absent wanted",
-        "  - norm.scale: float32[16] saved, bfloat16[16] wanted",
-        "  - norm.shift: absent saved, float32[16] wanted",
-    ]
+def test_what_holds_no_parameters_is_told(saved, tmp_path):
+    with CheckpointStore(tmp_path) as store:
+        store.save(3, {"step": jnp.int32(3)})
+    folder = tmp_path / "checkpoints" / "3"
+    for look in (weights_of, look_at_weights):
+        with pytest.raises(CheckpointError, match=f"{folder} holds no parameters"):
+            look(folder)
+    (folder / "state" / "_METADATA").write_text("{")
+    with pytest.raises(CheckpointError, match="3 is damaged"):
+        look_at_weights(folder)
 
 
 def test_a_damaged_newest_is_passed_over_and_left(copied):
@@ -151,8 +153,13 @@ def test_changed_bits_of_a_weight_are_noticed(copied):
     path.write_text(json.dumps({k: v + (k == "params.head.kernel") for k, v in noted.items()}))
     with pytest.raises(CheckpointError, match=r"bits of params\.head\.kernel have changed"):
         weights_of(copied / "checkpoints" / "2")
+
     # Of a head that is not read, nothing is noticed.
-    assert weights_of(copied, num_classes=5)[0].step == 2
+    def without_head(found):
+        places = everything(found)
+        return {name: place for name, place in places.items() if not name.startswith("head.")}
+
+    assert weights_of(copied, without_head)[0].step == 2
 
 
 def test_where_nothing_is_that_is_told(saved, tmp_path):

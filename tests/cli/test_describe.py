@@ -12,8 +12,7 @@ from vidtx.analysis import count_macs, parameter_shapes
 from vidtx.checkpoints import CheckpointStore
 from vidtx.config import change, load_config, resolve
 from vidtx.models import create_model
-from vidtx.run.contract import contract_of
-from vidtx.run.describe_start import describe_init_from, describe_workdir
+from vidtx.run.describe_start import describe_workdir
 from vidtx.run.workdir import claim
 
 TINY = {
@@ -256,27 +255,6 @@ def test_a_run_that_would_be_resumed_is_told(command, motions_dir, claimed):
     text = command(*line, "--config.train.init_from=None").out
     assert f"{run}: would be resumed after step 2" in text
     assert "new weights" not in text
-
-
-def test_what_a_run_would_begin_with(spec_of, motions_dir, tmp_path):
-    names = describe_data_set("motions:2.0.0", motions_dir).class_names
-    contract = contract_of(spec_of(motions_dir), names, "fingerprint")
-    with CheckpointStore(tmp_path, contract=contract) as store:
-        store.save(7, {"step": np.int32(7)})
-
-    def look(source=tmp_path, names=names, **changes):
-        return describe_init_from(spec_of(motions_dir, **changes), source, names)
-
-    found = look(**{"data.stride": 1}).facts
-    assert (found["step"], found["dataset"], found["classes"]) == (7, "motions", 8)
-    assert found["head_fits"] is True
-    assert "data.stride: 2 then, 1 now" in " ".join(found["notes"])
-    assert look(names=names[::-1]).facts["head_fits"] is False
-    assert look(names=None).facts["head_fits"] is None
-    (refused,) = look(**{"data.channel_order": "bgr"}).refusals
-    assert "data.channel_order" in str(refused)
-    (refused,) = look(tmp_path / "absent").refusals
-    assert "There is no folder" in str(refused)
 
 
 @pytest.mark.slow

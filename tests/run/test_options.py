@@ -1,11 +1,15 @@
 """What people who train expect, through the door: each option does what it says."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
+from tests.parity import foreign
 from tests.tiny_run import arguments
 from vidtx import main
+from vidtx.checkpoints import CheckpointStore, restore_weights
 from vidtx.reporting import read_metrics
 
 OPTIONS = {
@@ -76,18 +80,78 @@ def test_a_run_begins_with_the_weights_of_another(averaged, motions_dir, tmp_pat
 
     wanted = read_metrics(averaged / "metrics.jsonl")[-1]["eval/loss"]
     assert first_score("from_newest", **{"train.init_from": averaged}) == pytest.approx(wanted)
-    assert f"averaged weights of {averaged}/checkpoints/6" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"Begins with the weights of {averaged}/checkpoints/6 (vidtx checkpoint):\n" in said
+    assert "NOTE: They are the averaged weights of step 6.\n" in said
     assert first_score("afresh") != pytest.approx(wanted)
 
 
-def test_a_run_that_was_killed_early_does_not_begin_with_other_weights(
-    averaged, motions_dir, tmp_path
+def test_a_run_of_another_scheme_and_other_clips_begins_with_them_too(
+    averaged, motions_dir, tmp_path, capsys
 ):
-    """What it begins with is saved at once, as the run that it is of may go on."""
     workdir = tmp_path / "run"
-    options = {"train.init_from": averaged, "checkpoint.keep": 9}
+    options = {
+        "train.init_from": averaged / "best",
+        "train.init_resize": "bilinear",
+        "train.steps": 1,
+        "optimizer.warmup_steps": 0,
+        "model.scheme": "axial",
+        "data.frames": 2,
+        "data.image_size": "(24, 40)",
+    }
     assert main.main(arguments(motions_dir, workdir, **options)) == 0
-    assert steps_in(workdir / "checkpoints") == [0, 2, 4]
+    said = capsys.readouterr().out
+    for line in (
+        "resized  embedding.position: 4×4 → 3×5 patches, bilinear in 2-D",
+        "resized  embedding.time: 4 → 2 frames, the nearest",
+        "copied   block_*.width.norm.bias from block_*.norm1.bias: the weights have no width step",
+        "NOTE: The weights were trained with divided attention, and the model has axial.",
+    ):
+        assert said.count(f"  {line}\n") == 1
+    written = json.loads((workdir / "init_from.json").read_text())
+    assert written["source"] == str(averaged / "best" / str(best_step(averaged)))
+    assert written["architecture"]["scheme"] == "divided"
+    assert (written["resize"], written["counts"]["resized"]) == ("bilinear", 2)
+    fates = {entry["ours"]: entry["fate"] for entry in written["entries"]}
+    assert (fates["head.kernel"], fates["block_0.width.fc.kernel"]) == ("used", "new")
+
+
+def test_a_run_begins_with_another_library_s_weights_and_goes_on_without_them(
+    motions_dir, tmp_path, capsys
+):
+    """What it begins with is saved at once, as it may be another when the run is killed early."""
+    size = foreign.Size(dim=32, depth=1, heads=2, patch=8, grid=(1, 2, 2), classes=8)
+    arrays = foreign.weights(foreign.shapes_of("timm_vit", size))
+    path = foreign.write(tmp_path / "library", "timm_vit", arrays, size)
+    workdir = tmp_path / "run"
+    command = arguments(
+        motions_dir,
+        workdir,
+        **{"train.init_from": path, "train.steps": 2, "checkpoint.every_steps": 1},
+        **{"checkpoint.keep": 9, "optimizer.warmup_steps": 0, "optimizer.learning_rate": 1e-12},
+    )
+    assert main.main(command) == 0
+    said = capsys.readouterr().out
+    assert f"Begins with the weights of {path} (" in said
+    assert "NOTE: The head is not taken" in said  # of as many classes, but of pictures
+    with CheckpointStore(workdir, read_only=True) as store:
+        assert store.steps == [0, 1, 2]
+    params = restore_weights(workdir / "checkpoints" / "0").taken
+    np.testing.assert_array_equal(params["norm.scale"], arrays["norm.weight"])
+    for name in ("attention", "time.attention"):
+        kernel = params[f"block_0.{name}.qkv.kernel"]
+        np.testing.assert_array_equal(kernel, arrays["blocks.0.attn.qkv.weight"].T)
+    assert not params["block_0.time.fc.kernel"].any()
+    assert np.abs(params["head.kernel"]).max() > 0
+    shutil.rmtree(tmp_path / "library")
+    shutil.rmtree(workdir / "checkpoints" / "2")
+    assert main.main(command) == 0
+    assert "Going on after step 1." in capsys.readouterr().out
+    # Weights of which too little is left are needed again, and missed.
+    for step in (0, 1, 2):
+        shutil.rmtree(workdir / "checkpoints" / str(step))
+    assert main.main(command) == 2
+    assert f"There is no file or folder {path}" in capsys.readouterr().err
 
 
 def test_the_best_states_are_not_compared_with_those_judged_in_another_way(
@@ -113,7 +177,7 @@ def test_weights_that_are_not_there_stop_a_run_before_it_takes_its_directory(
 ):
     command = arguments(motions_dir, tmp_path / "run", **{"train.init_from": tmp_path / "nowhere"})
     assert main.main(command) == 2
-    assert f"There is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
+    assert f"There is no file or folder {tmp_path / 'nowhere'}. Name" in capsys.readouterr().err
     other = {"train.init_from": averaged, "model.embed_dim": 16}
     assert main.main(arguments(motions_dir, tmp_path / "run", **other)) == 6
     assert "not of this model" in capsys.readouterr().err

@@ -9,9 +9,8 @@ import orbax.checkpoint as ocp
 
 from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.digests import digests, named_leaves
-from vidtx.checkpoints.places import Path, exists, unreachable
+from vidtx.checkpoints.places import Path, unreachable
 from vidtx.errors import CheckpointError, ConfigError, MachineError
-from vidtx.sharding.processes import raised_by_all
 
 Tree = TypeVar("Tree")
 
@@ -52,28 +51,6 @@ def read_facts(folder: Path, item: str) -> dict:
       DamagedError, MachineError: as `read_tree`.
     """
     return agreed(lambda: _told_apart(folder, lambda: _facts(folder, item)))
-
-
-def read_contract(folder: Path) -> dict | None:
-    """What the weights of a checkpoint ask of whoever uses them; None where nothing is on record.
-
-    Raises:
-      CheckpointError: it cannot be read.
-      MachineError: reading is not allowed.
-    """
-
-    def read() -> dict | None:
-        return _facts(folder, "contract") if exists(folder / "contract") else None
-
-    try:
-        return agreed(lambda: _told_apart(folder, read))
-    except DamagedError as error:
-        raise raised_by_all(
-            CheckpointError(
-                f"{folder / 'contract'}, which says how clips were prepared for these weights, is "
-                f"damaged: {error}. Restore it from a copy, or name another checkpoint."
-            )
-        ) from error
 
 
 def _read(folder: Path, choose: Choose[Tree]) -> tuple[Tree, dict]:

@@ -1,99 +1,86 @@
-"""The weights alone of a checkpoint, for a run that begins with them. Its source stays as it is."""
+"""The weights alone of a checkpoint, for whoever begins with them. Their source stays as it is."""
 
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+import orbax.checkpoint as ocp
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from vidtx.checkpoints.agreement import DamagedError, agreed
 from vidtx.checkpoints.best import BestStore
-from vidtx.checkpoints.digests import named_leaves, path_keys
+from vidtx.checkpoints.digests import named_leaves
 from vidtx.checkpoints.folder import Folder
-from vidtx.checkpoints.places import Path, absolute
-from vidtx.checkpoints.reading import difference, read_contract, read_tree
-from vidtx.errors import CheckpointError, ConfigError
-from vidtx.sharding.processes import is_lead, raised_by_all
-
-_HEAD = "head."
-_EMBEDDING = "embedding."
+from vidtx.checkpoints.places import Path, absolute, exists, unreachable
+from vidtx.checkpoints.reading import first_line, read_tree
+from vidtx.errors import CheckpointError, ConfigError, MachineError
+from vidtx.sharding.processes import raised_by_all
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Parameters of a checkpoint; those not taken are of the head.
+    """Parameters of a checkpoint.
 
     Attributes:
       source: the checkpoint they are of.
       step: the updates that it had.
       averaged: whether they are the averaged ones.
-      taken: the arrays by their names, such as ``block_0.mlp.fc1.kernel``.
-      missing: names that the source lacks.
-      mismatched: names that have another shape or type there.
-      unused: names that only the source has.
+      shapes: of all that are there, by their names, such as ``block_0.mlp.fc1.kernel``.
       contract: what they ask of whoever uses them, as `CheckpointStore` was given it; None where
         nothing is on record.
+      taken: the arrays that were read, by name.
     """
 
     source: Path
     step: int
     averaged: bool
-    taken: dict[str, jax.Array]
-    missing: list[str]
-    mismatched: list[str]
-    unused: list[str]
-    contract: dict[str, Any] | None
+    shapes: Mapping[str, jax.ShapeDtypeStruct]
+    contract: Mapping[str, Any] | None
+    taken: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
-    @property
-    def has_head(self) -> bool:
-        """Whether the head is among what was taken."""
-        return any(name.startswith(_HEAD) for name in self.taken)
 
-    def without_head(self) -> "Weights":
-        """The same, with the head left to the caller."""
-        taken = {name: leaf for name, leaf in self.taken.items() if not name.startswith(_HEAD)}
-        return dataclasses.replace(self, taken=taken)
+# Says what to read of a checkpoint of which nothing is read yet, and where that shall lie, by name.
+# It talks to no other process, and may raise `CheckpointError` or `ConfigError`.
+Choose = Callable[[Weights], Mapping[str, Sharding]]
 
-    def over(self, params: Any) -> Any:
-        """``params`` with what was taken in the place of its own."""
-        leaves = [self.taken.get(name, leaf) for name, leaf in named_leaves(params).items()]
-        return jax.tree.unflatten(jax.tree.structure(params), leaves)
+
+def everything(weights: Weights) -> dict[str, Sharding]:
+    """To read all of them onto the first device of this process."""
+    return dict.fromkeys(weights.shapes, SingleDeviceSharding(jax.local_devices()[0]))
 
 
 def restore_weights(
-    path: str | os.PathLike, abstract_params: Any, note: Callable[[str], None] = print
+    path: str | os.PathLike, choose: Choose = everything, note: Callable[[str], None] = print
 ) -> Weights:
-    """Reads the parameters of a checkpoint and nothing else; the averaged ones, where there are.
-
-    All must be there in the same shape and type, but for the head (``head.*``), whose number of
-    classes may differ: it is then left to the caller, who keeps its own.
+    """Reads parameters of a checkpoint and nothing else; the averaged ones, where there are.
 
     Args:
       path: a run directory, for its newest checkpoint that is undamaged; its ``best`` folder, for
         the best; or one checkpoint, such as ``RUN/checkpoints/1400``.
-      abstract_params: tree of `jax.ShapeDtypeStruct` with the shardings to restore onto.
+      choose: which of them, and where they shall lie.
       note: told what a person should know, a sentence each; in the first process alone.
 
     Raises:
       ConfigError: there is no such folder.
-      CheckpointError: it holds no checkpoint that can be read, or one of another model.
+      CheckpointError: it holds no checkpoint that can be read, or what ``choose`` raises.
       MachineError: memory does not suffice, or reading is not allowed.
     """
     path = absolute(path)
     kind, folder = agreed(lambda: kind_of(path))
-    fit = _Fit(abstract_params)
+    reader = _Reader(choose)
     if kind == "one":
-        found = int(folder.name), _read_one(folder, fit)
+        found = int(folder.name), _read_one(folder, reader)
     elif kind == "best":
         with BestStore(folder.parent, read_only=True, note=note) as best:
-            found = best.read_best(fit)
+            found = best.read_best(reader)
     else:
         run = Folder(folder, read_only=True, note=note)
         cure = "Restore one from a copy, or name another run."
-        found = run.read_first(lambda: run.steps[::-1], fit, cure)
+        found = run.read_first(lambda: run.steps[::-1], reader, cure)
         run.close()
     if found is None:
         raise raised_by_all(
@@ -102,20 +89,33 @@ def restore_weights(
                 "on, or name another."
             )
         )
-    step, read = found
-    source = folder if kind == "one" else folder / str(step)
-    if fit.offending and is_lead():
-        note(f"The head is not taken from {source}, it begins anew: {'; '.join(fit.offending)}.")
-    return Weights(
-        source=source,
-        step=step,
-        averaged=fit.field == "ema",
-        taken=named_leaves(read[fit.field]),
-        missing=fit.missing,
-        mismatched=fit.mismatched,
-        unused=fit.unused,
-        contract=read_contract(source),
-    )
+    _, read = found
+    field = "ema" if reader.found.averaged else "params"
+    return dataclasses.replace(reader.found, taken=named_leaves(read[field]))
+
+
+def look_at_weights(folder: Path) -> Weights:
+    """What a checkpoint holds, of which no array is read; for one process.
+
+    Args:
+      folder: of one checkpoint.
+
+    Raises:
+      CheckpointError: its list of arrays cannot be read, or holds no parameters.
+      MachineError: it cannot be reached.
+    """
+    try:
+        saved = ocp.PyTreeCheckpointHandler().metadata(folder / "state").tree
+    except Exception as error:  # as in `reading`
+        if unreachable(folder, error):
+            raise MachineError(
+                f"{folder} cannot be read now: {first_line(error)}. Mend the network or the "
+                "permissions, and try again."
+            ) from error
+        raise CheckpointError(
+            f"Checkpoint {folder} is damaged: {first_line(error)}. Name another one."
+        ) from error
+    return _found(saved, folder)
 
 
 def kind_of(path: Path) -> tuple[str, Path]:
@@ -142,9 +142,9 @@ def kind_of(path: Path) -> tuple[str, Path]:
     raise CheckpointError(f"{path} holds no checkpoints. Name {known}.")
 
 
-def _read_one(folder: Path, fit: "_Fit") -> Any:
+def _read_one(folder: Path, choose: Callable[[Any, Path], Any]) -> Any:
     try:
-        return read_tree(folder, fit)
+        return read_tree(folder, choose)
     except DamagedError as error:
         raise raised_by_all(
             CheckpointError(
@@ -154,68 +154,73 @@ def _read_one(folder: Path, fit: "_Fit") -> Any:
         ) from error
 
 
-class _Fit:
-    """Chooses what fits of a saved state's weights, and remembers of the last one what does not.
+class _Reader:
+    """Chooses among a saved state's weights, and remembers what it found of the last one.
 
     Attributes:
-      field: of the state, ``ema`` or ``params``.
-      missing, mismatched, unused: names, as in `Weights`.
-      offending: lines that say the same with shapes.
+      found: the weights, none of them read.
     """
 
-    def __init__(self, abstract_params: Any):
-        self._wanted = {
-            tuple(path_keys(path)): leaf
-            for path, leaf in jax.tree_util.tree_leaves_with_path(abstract_params)
-        }
+    def __init__(self, choose: Choose):
+        self._choose = choose
 
     def __call__(self, saved: Any, folder: Path) -> Any:
-        self.field = "ema" if jax.tree.leaves(saved.get("ema")) else "params"
-        there = named_leaves(saved.get(self.field, {}))
-        wanted = {".".join(keys): leaf for keys, leaf in self._wanted.items()}
-        lines = {
-            name: line
-            for name in sorted(there.keys() | wanted.keys())
-            if (line := difference(name, there.get(name), wanted.get(name)))
-        }
-        self.missing = [name for name in lines if name not in there]
-        self.unused = [name for name in lines if name not in wanted]
-        self.mismatched = [name for name in lines if name in there and name in wanted]
-        self.offending = list(lines.values())
-        if any(not name.startswith(_HEAD) for name in lines):
-            raise CheckpointError(_refusal(folder, lines))
+        self.found = _found(saved, folder)
+        places = self._choose(self.found)
         tree: dict = {}
-        for keys, leaf in self._wanted.items():
-            if ".".join(keys) not in lines:
-                _put(tree, keys, leaf)
-        return {"step": _step_like(wanted.values()), self.field: tree}
+        for name, place in places.items():
+            _put(tree, name.split("."), self.found.shapes[name].update(sharding=place))
+        field = "ema" if self.found.averaged else "params"
+        return {"step": _step_beside(places), field: tree}
 
 
-def _refusal(folder: Path, lines: dict[str, str]) -> str:
-    listing = "\n".join(f"  - {line}" for name, line in lines.items() if not name.startswith(_HEAD))
-    embeddings = (
-        "Embeddings of another size are not converted: image size, patch size and frames must be "
-        "the same. "
-        if any(name.startswith(_EMBEDDING) for name in lines)
-        else ""
+def _found(saved: Mapping[str, Any], folder: Path) -> Weights:
+    averaged = bool(jax.tree.leaves(saved.get("ema")))
+    leaves = named_leaves(saved.get("ema" if averaged else "params", {}))
+    if not leaves:
+        raise CheckpointError(
+            f"Checkpoint {folder} holds no parameters: it was not written by a run of vidtx. Name "
+            "another one."
+        )
+    return Weights(
+        source=folder,
+        step=int(folder.name),
+        averaged=averaged,
+        shapes={
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in leaves.items()
+        },
+        contract=_contract(folder),
     )
-    return (
-        f"The weights of checkpoint {folder} are not of this model:\n{listing}\n{embeddings}"
-        "Use the model's options that it was trained with, of which only the number of classes may "
-        "differ, or name another checkpoint."
+
+
+def _contract(folder: Path) -> dict[str, Any] | None:
+    """What was saved beside the state, if anything; the other processes are not waited for."""
+    place = folder / "contract"
+    if not exists(place):
+        return None
+    try:
+        facts = json.loads((place / "metadata").read_text())
+        if isinstance(facts, dict):
+            return facts
+        cause = "it is no table"
+    except (ValueError, FileNotFoundError) as error:
+        cause = first_line(error)
+    raise CheckpointError(
+        f"{place}, which says how clips were prepared for these weights, is damaged: {cause}. "
+        "Restore it from a copy, or name another checkpoint."
     )
 
 
-def _put(tree: dict, keys: tuple[str, ...], leaf: Any) -> None:
+def _put(tree: dict, keys: list[str], leaf: Any) -> None:
     *outer, last = keys
     for key in outer:
         tree = tree.setdefault(key, {})
     tree[last] = leaf
 
 
-def _step_like(leaves: Iterable[jax.ShapeDtypeStruct]) -> jax.ShapeDtypeStruct:
+def _step_beside(places: Mapping[str, Sharding]) -> jax.ShapeDtypeStruct:
     """The step's number where the weights are."""
-    place = next(iter(leaves)).sharding
+    place = next(iter(places.values()))
     if isinstance(place, NamedSharding):
         place = NamedSharding(place.mesh, PartitionSpec())
     return jax.ShapeDtypeStruct((), jnp.int32, sharding=place)

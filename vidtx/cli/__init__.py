@@ -6,6 +6,7 @@
     vidtx describe --config=k400_divided --devices=16
     vidtx compile --config=k400_divided --topology=v5e:4x4
     vidtx benchmark step --config=k400_divided
+    vidtx convert hf:facebook/timesformer-base-finetuned-k400 k400
     vidtx launch queued --help
 
 ``python -m vidtx`` is the same command. Training and evaluation have a door of their own,

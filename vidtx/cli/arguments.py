@@ -47,12 +47,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     # Imported here, as the commands' modules import this one.
     from vidtx import cli
-    from vidtx.cli import benchmark, compile, data, describe, launch
+    from vidtx.cli import benchmark, compile, convert, data, describe, launch
 
     parser = Parser(prog="vidtx", description=cli.__doc__)
     parser.add_argument("--version", action="version", version=f"vidtx {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for module in (data, describe, compile, benchmark, launch):
+    for module in (data, describe, compile, benchmark, convert, launch):
         module.add_commands(commands)
     changes = [argument for argument in arguments if argument.startswith(_CHANGE)]
     options = parser.parse_args([argument for argument in arguments if argument not in changes])

@@ -44,7 +44,10 @@ class TrainSpec:
         if self.ema_decay is not None:
             yield from outside("train.ema_decay", self.ema_decay, 0.0, 1.0)
         if self.init_from == "":
-            yield "train.init_from is ''; it must name a run directory, or be None."
+            yield (
+                "train.init_from is ''; it must name weights (a run, a checkpoint, a file or "
+                "hf:OWNER/NAME), or be None."
+            )
         yield from other("train.init_resize", self.init_resize, RESIZES)
         yield from self.duration.problems()
 

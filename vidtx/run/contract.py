@@ -7,17 +7,16 @@ from the ``config.json`` of its run.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vidtx.checkpoints import Weights
 from vidtx.config import RunSpec
 from vidtx.errors import ConfigError
+from vidtx.inference.recorded import LAYOUT, RECORDED
 from vidtx.sharding.processes import raised_by_all
+from vidtx.weights import Source
 
 # With other ones the same video is another input to the model, and nothing else would tell.
 _PREPARED = ("mean", "std", "channel_order")
 # These may change on purpose: longer clips, another rate. A person should know.
 _SAMPLED = ("frames", "stride", "sampling", "target_fps", "image_size", "short_videos")
-_EVALUATED = ("eval_short_side",)
-_MODEL = ("name", "scheme", "position_embedding", "embed_dim", "depth", "num_heads")
 
 
 def contract_of(spec: RunSpec, class_names: tuple[str, ...], fingerprint: str) -> dict[str, Any]:
@@ -28,23 +27,19 @@ def contract_of(spec: RunSpec, class_names: tuple[str, ...], fingerprint: str) -
       class_names: in the order of the head.
       fingerprint: of the data set.
     """
-    options = {f"data.{name}": getattr(spec.data, name) for name in _PREPARED + _SAMPLED}
-    options |= {f"data.{name}": getattr(spec.data, name) for name in _EVALUATED}
-    options |= {f"model.{name}": getattr(spec.model, name) for name in _MODEL}
     return {
-        **{name: _plain(value) for name, value in options.items()},
-        "data.multi_label": spec.data.multi_label,
+        **{name: _plain(_option(spec, name)) for name in RECORDED},
         "class_names": list(class_names),
         "dataset": spec.data.name,
         "fingerprint": fingerprint,
     }
 
 
-def check_contract(weights: Weights, spec: RunSpec, note: Callable[[str], None]) -> None:
-    """Compares what weights of another run ask for with what this run does.
+def check_contract(source: Source, spec: RunSpec, note: Callable[[str], None]) -> None:
+    """Compares what weights ask for with what this run does.
 
     Args:
-      weights: of a checkpoint; those without a contract are taken as they are.
+      source: the weights; what their contract says nothing of is taken as it is.
       spec: the run that is to begin with them.
       note: told what differs and may be meant so.
 
@@ -52,58 +47,76 @@ def check_contract(weights: Weights, spec: RunSpec, note: Callable[[str], None])
       ConfigError: means, deviations or the order of channels are others. Weights trained on other
         colours learn on, only worse, and nobody finds out why.
     """
-    contract = weights.contract
-    if contract is None:
-        return
+    contract = source.contract
     lines = list(_different(contract, spec, [f"data.{name}" for name in _PREPARED]))
     if lines:
         cures = " ".join(f"--config.{name}={_written(contract[name])}" for name, _, _ in lines)
+        copy = (
+            "copy the checkpoint alone"
+            if source.layout == LAYOUT
+            else f"make a checkpoint of them (vidtx convert {source.path} COPY)"
+        )
         raise raised_by_all(
             ConfigError(
-                f"train.init_from: the weights of {weights.source} were trained on clips that were "
+                f"train.init_from: the weights of {source.path} were trained on clips that were "
                 f"prepared in another way:\n{_listed(lines)}\nPrepare them alike: {cures}\n"
-                "Where it is meant so, copy the checkpoint and delete the folder `contract` of the "
-                "copy."
+                f"Where it is meant so, {copy} and delete the folder `contract` of the copy."
             )
         )
-    names = [f"data.{name}" for name in _SAMPLED] + ["model.scheme"]
-    lines = list(_different(contract, spec, names))
+    lines = list(_different(contract, spec, [f"data.{name}" for name in _SAMPLED]))
     if lines:
         note(
-            f"NOTE: the weights of {weights.source} were trained with other options:\n"
-            f"{_listed(lines)}"
+            f"NOTE: the weights of {source.path} were trained with other options:\n{_listed(lines)}"
         )
 
 
-def with_fitting_head(
-    weights: Weights, class_names: tuple[str, ...], note: Callable[[str], None]
-) -> Weights:
-    """The weights, without a head that tells other classes apart.
+def head_taken(
+    source: Source, num_classes: int, class_names: tuple[str, ...] | None
+) -> tuple[bool, str | None]:
+    """Whether the head of weights tells this run's classes apart, and what a person should know.
 
     Args:
-      weights: of a checkpoint.
-      class_names: of the data set of the run that is to begin with them.
-      note: told if the head is left out.
+      source: the weights.
+      num_classes: of the run.
+      class_names: of its data set, in the order of the head; None where they are not known.
     """
-    trained = (weights.contract or {}).get("class_names")
-    if not weights.has_head or trained is None or tuple(trained) == class_names:
-        return weights
-    row = next(row for row, (a, b) in enumerate(zip(trained, class_names, strict=True)) if a != b)
-    note(
-        f"NOTE: the head is not taken from {weights.source}, it begins anew: its class {row} is "
-        f"{trained[row]!r}, and that of this data set {class_names[row]!r}."
+    there = source.architecture.num_classes
+    anew = f"The head is not taken from {source.path}, it begins anew"
+    if there is None:
+        return False, None
+    if source.architecture.is_image_model:
+        return False, f"{anew}: it tells {there:,} kinds of pictures apart."
+    if there != num_classes:
+        return False, f"{anew}: it is of {there:,} classes, and this data set has {num_classes:,}."
+    trained = source.contract.get("class_names")
+    if trained is None or class_names is None:
+        whose = "of these weights" if trained is None else "of this data set"
+        return True, (
+            f"The head is taken from {source.path}, as it is of {there:,} classes too; the names "
+            f"{whose} are not on record, so that nobody knows whether they are the same classes."
+        )
+    pairs = enumerate(zip(trained, class_names, strict=False))
+    row = next((row for row, (then, now) in pairs if then != now), None)
+    if row is None:
+        return True, None
+    return False, (
+        f"{anew}: its class {row} is {trained[row]!r}, and that of this data set "
+        f"{class_names[row]!r}."
     )
-    return weights.without_head()
 
 
 def _different(
     contract: Mapping[str, Any], spec: RunSpec, names: list[str]
 ) -> Iterator[tuple[str, Any, Any]]:
     for name in names:
-        group, key = name.split(".")
-        now = _plain(getattr(getattr(spec, group), key))
+        now = _plain(_option(spec, name))
         if name in contract and contract[name] != now:
             yield name, contract[name], now
+
+
+def _option(spec: RunSpec, name: str) -> Any:
+    group, key = name.split(".")
+    return getattr(getattr(spec, group), key)
 
 
 def _listed(lines: list[tuple[str, Any, Any]]) -> str:

@@ -1,22 +1,30 @@
-"""What a run would load: of its own directory, or of another run. Nothing but names is read."""
+"""What a run would load: of its own directory, and of the weights that it is to begin with.
+
+Nothing but names and shapes is read, and nothing is fetched.
+"""
 
 import contextlib
 import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from vidtx.checkpoints import BestStore, CheckpointStore, Weights
-from vidtx.checkpoints.reading import read_contract
-from vidtx.checkpoints.weights import kind_of
+from vidtx.checkpoints import BestStore, CheckpointStore
+from vidtx.checkpoints.weights import kind_of, look_at_weights
 from vidtx.config import RunSpec, differences, to_dict
 from vidtx.errors import CheckpointError, MachineError, VidtxError
-from vidtx.reporting.files import Path, absolute, as_path, in_bucket
-from vidtx.run.contract import check_contract
+from vidtx.inference.recorded import describe_weights
+from vidtx.inference.sources import is_foreign, is_on_hub, open_for
+from vidtx.reporting.files import Path, absolute, as_path, check_reachable, in_bucket
+from vidtx.run.contract import check_contract, head_taken
 from vidtx.run.pictures import evaluation_is_written
+from vidtx.run.programs import CLASSES
+from vidtx.run.setup import model_of
 from vidtx.run.workdir import check_free, check_same_data, read_config
+from vidtx.weights import Source
+from vidtx.weights.match import match
 
 __all__ = ["Start", "describe_init_from", "describe_workdir"]
 
@@ -86,44 +94,86 @@ def describe_workdir(
 def describe_init_from(
     spec: RunSpec, source: str | os.PathLike, class_names: tuple[str, ...] | None
 ) -> Start:
-    """What the checkpoint that a run is to begin with says of itself.
+    """What the weights that a run is to begin with say of themselves, and what would be taken.
 
-    Its arrays are not read, so that whether they are sound is not known.
+    Arrays are not read, so that whether they are sound is not known. A model of the Hub is not
+    fetched, and nothing is told of it.
 
     Args:
       spec: the run.
-      source: as `vidtx.checkpoints.restore_weights` takes it.
+      source: as `vidtx.inference.open_source` takes it.
       class_names: of the run's data set, or None where it is absent.
 
     Returns:
-      The ``checkpoint`` and its ``step``; of the run that it is of, ``dataset``, ``classes``,
-      ``model`` and ``scheme`` (None where nothing is on record); whether the ``head_fits`` (None
-      where that is not known); ``notes``, what differs and may be meant so.
+      The ``checkpoint`` (of other libraries their path), its ``layout`` and ``step``; of the run
+      that it is of, ``dataset``, ``classes``, ``model`` and ``scheme``, which is ``images`` of an
+      image model (None where nothing is on record); whether the ``head_fits`` (None where that is
+      not known); ``arrays``, how many would be used, resized, copied, new and dropped; ``notes``,
+      these in words, and what differs and may be meant so.
     """
     notes: list[str] = []
-    facts: dict[str, Any] = {"source": str(source), "checkpoint": None, "notes": notes}
-    try:
-        checkpoint = _checkpoint(as_path(absolute(source)))
-        contract = read_contract(checkpoint)
-    except VidtxError as error:
-        return Start(facts, (error,))
-    known = contract or {}
-    theirs = known.get("class_names")
-    facts |= {
-        "checkpoint": str(checkpoint),
-        "step": int(checkpoint.name),
-        "dataset": known.get("dataset"),
-        "classes": theirs and len(theirs),
-        "model": known.get("model.name"),
-        "scheme": known.get("model.scheme"),
-        "head_fits": tuple(theirs) == class_names if theirs and class_names else None,
+    unknown = ("checkpoint", "layout", "step", "dataset", "classes", "model", "scheme")
+    facts: dict[str, Any] = {
+        "source": str(source),
+        **dict.fromkeys((*unknown, "head_fits", "arrays")),
+        "notes": notes,
     }
-    named = Weights(checkpoint, facts["step"], False, {}, [], [], [], contract)
+    if is_on_hub(source):
+        notes.append("  It would be fetched from the Hugging Face Hub when the run begins.")
+        return Start(facts | {"checkpoint": str(source), "layout": "Hugging Face Hub"})
     try:
-        check_contract(named, spec, notes.append)
+        found, step = _found(spec, source, notes.append)
     except VidtxError as error:
         return Start(facts, (error,))
-    return Start(facts)
+    architecture, contract = found.architecture, found.contract
+    classes = architecture.num_classes
+    known = len(class_names) if class_names else CLASSES.get(spec.data.name.partition(":")[0])
+    keep_head, told = head_taken(found, known or classes or 1, class_names)
+    facts |= {
+        "checkpoint": found.path,
+        "layout": found.layout,
+        "step": step,
+        "dataset": contract.get("dataset"),
+        "classes": classes,
+        "model": contract.get("model.name") or architecture.name,
+        "scheme": "images" if architecture.is_image_model else architecture.scheme,
+        # Where it is kept for want of names, that is told.
+        "head_fits": None if keep_head and told else keep_head,
+    }
+    refusals = []
+    try:
+        check_contract(found, spec, notes.append)
+    except VidtxError as error:
+        refusals.append(error)
+    model = model_of(spec, num_classes=known or classes or 1)
+    try:
+        own = match(found, model, resize=spec.train.init_resize, keep_head=keep_head)
+    except VidtxError as error:
+        return Start(facts, (*refusals, error))
+    report = own.after(found.report)
+    notes.extend(f"  {line}" for line in report.lines())
+    notes.extend(f"    NOTE: {line}" for line in filter(None, [told]))
+    return Start(facts | {"arrays": report.counts}, tuple(refusals))
+
+
+def _found(
+    spec: RunSpec, path: str | os.PathLike, note: Callable[[str], None]
+) -> tuple[Source, int | None]:
+    """The weights of a path, and the step of the run that they are of."""
+    check_reachable(path)
+    like = model_of(spec, num_classes=1)
+    if is_foreign(path):
+        return open_for(path, like, shapes_only=True), None
+    damage: VidtxError | None = None
+    for folder in _checkpoints(as_path(absolute(path))):
+        try:
+            weights = look_at_weights(folder)
+        except CheckpointError as error:
+            damage = damage or error
+            note(f"{error} It would be passed over.")
+            continue
+        return describe_weights(weights, like=like), weights.step
+    raise damage
 
 
 def _unwritable(folder: Path) -> Iterator[MachineError]:
@@ -154,26 +204,26 @@ def _differences(workdir: str | os.PathLike, spec: RunSpec) -> Iterator[str]:
         yield from differences(json.loads(json.dumps(read_config(workdir))), to_dict(spec))
 
 
-def _checkpoint(path: Path) -> Path:
-    """The folder of the newest checkpoint, or the best, of what ``path`` names.
+def _checkpoints(path: Path) -> list[Path]:
+    """The folders of the checkpoints that ``path`` names, in the order in which they are tried.
 
     Raises:
       ConfigError, CheckpointError: there is none.
     """
     kind, folder = kind_of(path)
     if kind == "one":
-        return folder
+        return [folder]
     if kind == "best":
         with BestStore(folder.parent, read_only=True, note=_unsaid) as best:
-            steps = list(best.scores)[:1]
+            steps = list(best.scores)
     else:
-        steps = _steps(folder)
+        steps = _steps(folder)[::-1]
     if not steps:
         raise CheckpointError(
             f"{folder} holds no complete checkpoint: the run has not saved one yet. Train it on, "
             "or name another."
         )
-    return folder / str(steps[-1])
+    return [folder / str(step) for step in steps]
 
 
 def _steps(folder: Path) -> list[int]:

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 from vidtx.analysis import utilisation
-from vidtx.checkpoints import BestStore, CheckpointStore, Weights, restore_weights
+from vidtx.checkpoints import BestStore, CheckpointStore
 from vidtx.config import ProfileSpec, RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import VidtxError
 from vidtx.reporting import MetricWriter, Progress, percent, plot_curves, read_metrics
 from vidtx.reporting.files import Path, as_path, exists
-from vidtx.run.contract import check_contract, contract_of, with_fitting_head
+from vidtx.run.contract import contract_of
 from vidtx.run.evaluate import make_evaluator
 from vidtx.run.pictures import (
     describe_evaluation,
@@ -27,6 +27,7 @@ from vidtx.run.pictures import (
     write_evaluation,
 )
 from vidtx.run.setup import Setup, averages, set_up, summary
+from vidtx.run.start import FirstWeights, check_source, first_weights
 from vidtx.run.workdir import check_claimed, check_free, check_places, claim, data_of_run_named
 from vidtx.sharding import done_mark, job, place_batch, processes
 from vidtx.training import (
@@ -64,6 +65,8 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
     with StopSignal() as stop:
         processes.agree(lambda: check_places(spec, workdir))
         new = processes.on_lead(lambda: not exists(check_free(workdir, spec) / "dataset.json"))
+        if new:
+            processes.agree(lambda: check_source(spec))
 
         def found() -> Setup:
             with data_of_run_named(workdir, spec.data.data_dir):
@@ -71,7 +74,7 @@ def run_train(spec: RunSpec, workdir: str | os.PathLike) -> None:
 
         setup = processes.agree(found)
         # Before the directory is claimed: a wrong name can then be mended.
-        weights = _weights_to_start_from(setup) if new else None
+        weights = _first_weights(setup) if new else None
         processes.on_lead(lambda: _begin(setup, folder))
         processes.agree(lambda: check_claimed(folder))
         keep = spec.checkpoint
@@ -106,23 +109,20 @@ def _print_once(text: str) -> None:
         print(text, flush=True)
 
 
-def _weights_to_start_from(setup: Setup) -> Weights | None:
-    source = setup.spec.train.init_from
-    if source is None:
-        return None
-    weights = restore_weights(source, setup.abstract.params, note=_print_once)
-    check_contract(weights, setup.spec, _print_once)
-    return with_fitting_head(weights, setup.data.description.class_names, _print_once)
+def _first_weights(setup: Setup) -> FirstWeights | None:
+    names = setup.data.description.class_names
+    params = setup.abstract.params
+    return first_weights(setup.spec, setup.model, params, setup.mesh, names, _print_once)
 
 
-def _first_state(setup: Setup, weights: Weights | None) -> TrainState:
+def _first_state(setup: Setup, folder: Path, weights: FirstWeights | None) -> TrainState:
     spec = setup.spec
     state = init_state(setup.model, setup.optimizer, spec.seed, setup.mesh, averaged=averages(spec))
-    weights = weights or _weights_to_start_from(setup)
+    weights = weights or _first_weights(setup)
     if weights is None:
         return state
-    kind = "averaged weights" if weights.averaged else "weights"
-    _print_once(f"Begins with the {kind} of {weights.source}.")
+    _print_once("\n".join(weights.lines()))
+    processes.on_lead(lambda: weights.write(folder))
     return start_from(state, weights.over(state.params))
 
 
@@ -132,11 +132,11 @@ def _train(
     store: CheckpointStore,
     best: BestStore | None,
     stop: StopSignal,
-    weights: Weights | None,
+    weights: FirstWeights | None,
 ) -> None:
     spec = setup.spec
     restored = store.restore_newest(setup.abstract)
-    step, state = restored or (0, _first_state(setup, weights))
+    step, state = restored or (0, _first_state(setup, folder, weights))
     if restored is None and spec.train.init_from is not None:
         # The run that its weights are of may go on: killed, this one must find the same again.
         store.save(step, state)

@@ -1,8 +1,9 @@
 """The run directory: whose run it holds, and the files that a person looks at.
 
-``config.json`` (resolved), ``dataset.json`` (counts, fingerprint), ``checkpoints/``,
-``metrics.jsonl``, ``tensorboard/``, ``evaluation.json``, ``curves.png``, ``confusion.png``,
-``contact_sheet.png``, ``report.html``. It lies on this machine or in a bucket.
+``config.json`` (resolved), ``dataset.json`` (counts, fingerprint), ``init_from.json`` (what became
+of the weights that it began with), ``checkpoints/``, ``metrics.jsonl``, ``tensorboard/``,
+``evaluation.json``, ``curves.png``, ``confusion.png``, ``contact_sheet.png``, ``report.html``. It
+lies on this machine or in a bucket.
 """
 
 import contextlib
@@ -43,15 +44,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def check_places(spec: RunSpec, workdir: str | os.PathLike) -> None:
-    """Looks whether the buckets that a run needs, if any, can be looked into.
+    """Looks whether the buckets that a run works with, if any, can be looked into.
+
+    Not that of ``train.init_from``, which a run that goes on needs no more: `start.check_source`.
 
     Raises:
       ConfigError: one is not there, or a path is of another kind of store.
       MachineError: one cannot be reached.
     """
-    for place in (workdir, spec.data.data_dir, spec.train.init_from):
-        if place is not None:
-            check_reachable(place)
+    for place in (workdir, spec.data.data_dir):
+        check_reachable(place)
 
 
 def read_config(workdir: str | os.PathLike) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 # In the order in which they are told.
 FATES = ("used", "resized", "copied", "new", "dropped")
 
-_NUMBER = re.compile(r"(?<![^._])\d+(?=[._])")
+_NUMBER = re.compile(r"(?<![^._/])\d+(?=[._/])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Report:
 def _grouped(entries: Iterable[Entry]) -> Iterator[str]:
     groups: dict[tuple[str, str, str], int] = collections.Counter()
     for entry in entries:
-        ours = _NUMBER.sub("*", entry.ours or "")
-        theirs = ", ".join(_NUMBER.sub("*", name) for name in entry.theirs)
+        ours = _NUMBER.sub("*", entry.ours or "", count=1)
+        theirs = ", ".join(_NUMBER.sub("*", name, count=1) for name in entry.theirs)
         groups[ours, theirs, entry.how] += 1
     for (ours, theirs, how), count in groups.items():
-        arrow = f"{ours} from {theirs}" if ours and theirs else ours or theirs
+        arrow = f"{ours} from {theirs}" if ours and theirs not in ("", ours) else ours or theirs
         times = f" (×{count})" if count > 1 else ""
         yield f"{arrow}{times}{f': {how}' if how else ''}"

@@ -1,0 +1,109 @@
+"""``vidtx describe``: what it tells of the weights that a run is to begin with."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from data_pipelines.records import describe as describe_data_set
+from tests.cli.test_describe import options
+from tests.parity import foreign
+from vidtx.checkpoints import CheckpointStore
+from vidtx.config import change, load_config, resolve
+from vidtx.inference.load import nested
+from vidtx.run.contract import contract_of
+from vidtx.run.describe_start import describe_init_from
+from vidtx.run.setup import model_of
+from vidtx.weights.match import parameter_shapes
+
+
+@pytest.fixture
+def spec_of():
+    """Returns f(data_dir, **changes) -> the run specification that `describe` is given."""
+
+    def make(data_dir, **changes):
+        config = load_config("motions")
+        change(config, options(data_dir, **changes))
+        return resolve(config)
+
+    return make
+
+
+@pytest.fixture
+def begun(spec_of, motions_dir, tmp_path):
+    """A run directory with weights of the run that is described, and the names of its classes."""
+    spec = spec_of(motions_dir)
+    names = describe_data_set("motions:2.0.0", motions_dir).class_names
+    shapes = parameter_shapes(model_of(spec, len(names)))
+    params = nested({name: np.zeros(leaf.shape, np.float32) for name, leaf in shapes.items()})
+    with CheckpointStore(tmp_path, contract=contract_of(spec, names, "fingerprint")) as store:
+        store.save(7, {"step": np.int32(7), "params": params})
+    return tmp_path, names
+
+
+def test_what_a_run_would_begin_with(spec_of, motions_dir, begun):
+    run, names = begun
+
+    def look(source=run, names=names, **changes):
+        return describe_init_from(spec_of(motions_dir, **changes), source, names)
+
+    found = look(**{"data.stride": 1}).facts
+    assert (found["step"], found["dataset"], found["classes"]) == (7, "motions", 8)
+    assert (found["layout"], found["scheme"]) == ("vidtx checkpoint", "joint")
+    assert found["head_fits"] is True
+    assert "data.stride: 2 then, 1 now" in " ".join(found["notes"])
+    assert sum(found["arrays"].values()) == found["arrays"]["used"] == 21
+    assert look(names=names[::-1]).facts["head_fits"] is False
+    assert look(names=None).facts["head_fits"] is None
+    (refused,) = look(**{"data.channel_order": "bgr"}).refusals
+    assert "data.channel_order" in str(refused)
+    (refused,) = look(run / "absent").refusals
+    assert "There is no file or folder" in str(refused)
+
+
+def test_what_would_be_taken_of_weights_of_another_model(command, spec_of, motions_dir, begun):
+    run, _ = begun
+    line = ["describe", "--config=motions", f"--config.train.init_from={run}"]
+    changes = {"model.scheme": "divided", "data.frames": 6}
+    text = command(*line, *options(motions_dir, **changes)).out
+    assert f"weights of {run}/checkpoints/7: timesformer_ti8 (joint), 8 classes of motions" in text
+    assert "resized  embedding.time: 4 → 6 frames, the nearest" in text
+    assert "copied   block_*.time.norm.bias from block_*.norm1.bias" in text
+    other = options(motions_dir, **{"model.num_heads": 4, "model.depth": 2})
+    refused = command(*line, *other, code=6)
+    assert "num_heads: 2 there, 4 in the model" in refused.out
+    assert "depth: 1 there, 2 in the model" in refused.out
+
+
+def test_a_damaged_checkpoint_would_be_passed_over(spec_of, motions_dir, begun):
+    run, names = begun
+    shutil.copytree(run / "checkpoints" / "7", run / "checkpoints" / "9")
+    (run / "checkpoints" / "9" / "state" / "_METADATA").write_text("{")
+    found = describe_init_from(spec_of(motions_dir), run, names)
+    assert (found.facts["step"], found.refusals) == (7, ())
+    assert "9 is damaged" in found.facts["notes"][0]
+    shutil.rmtree(run / "checkpoints" / "7")
+    (refused,) = describe_init_from(spec_of(motions_dir), run, names).refusals
+    assert "9 is damaged" in str(refused)
+
+
+def test_what_would_be_taken_of_another_library_s_weights(spec_of, motions_dir, tmp_path):
+    size = foreign.Size(dim=32, depth=1, heads=2, patch=8, grid=(1, 2, 2), classes=8)
+    arrays = foreign.weights(foreign.shapes_of("timm_vit", size))
+    path = foreign.write(tmp_path, "timm_vit", arrays, size)
+    found = describe_init_from(spec_of(motions_dir), path, None)
+    assert found.refusals == ()
+    facts = found.facts
+    assert (facts["checkpoint"], facts["step"], facts["scheme"]) == (str(path), None, "images")
+    assert (facts["classes"], facts["head_fits"]) == (8, False)
+    assert facts["arrays"]["resized"] == 1
+    assert "timm" in facts["layout"]
+    assert "4×4 patches, nearest in 2-D" in " ".join(facts["notes"])
+
+
+def test_a_model_of_the_hub_is_told_and_not_fetched(command, tmp_path):
+    name = "hf:nobody/none"
+    line = ["describe", "--config=motions", f"--config.train.init_from={name}", *options()]
+    text = command(*line).out
+    assert f"weights of {name}: a model (no record of it)" in text
+    assert "It would be fetched from the Hugging Face Hub when the run begins." in text
