@@ -103,6 +103,10 @@ class FolderSource:
             "fps": float(self._fps[index]),
         }
 
+    def label(self, index: int) -> int:
+        """Class of one video, which its folder tells; nothing is read."""
+        return self._entries[index].label
+
     def _remember(self, index: int, info: VideoInfo) -> None:
         self._sizes[index] = info.height, info.width
         self._fps[index] = info.fps

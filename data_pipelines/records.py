@@ -135,6 +135,14 @@ class SplitSource:
             ) from error
         return _plain(record)
 
+    def label(self, index: int) -> int:
+        """Class of one record, -1 where none is known; it is read, and no video decoded.
+
+        Raises:
+            IndexError, CorruptRecordError: As reading it does.
+        """
+        return int(self[index]["label"])
+
     def __repr__(self) -> str:
         return f"{self.name}/{self.split}"
 

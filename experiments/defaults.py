@@ -37,6 +37,7 @@ def defaults() -> ConfigDict:
     data.source = "tfds"  # or folder: NAME/SPLIT/CLASS/*.mp4 as they are, slower
     data.train_split = "train"  # also slices, such as train[:10%]
     data.eval_split = "validation"
+    data.per_class = placeholder(int)  # trains on so many videos of each class; None: on all
     data.frames = 8  # of a clip
     data.stride = 32  # frames from one to the next
     # stride: frames exactly so far apart; span, the authors' code: spread from first to last of

@@ -2,18 +2,23 @@
 
     python -m vidtx.main --config=experiments/motions.py --workdir=runs/motions
 
-Another scheme behind a colon, such as ``experiments/motions.py:joint``. The data set is made on
-first use, in ``data/``.
+Another scheme behind a colon, such as ``experiments/motions.py:joint``; also ``frames=4`` and
+``positions=none|space|space_time``. The data set is made on first use, in ``data/``.
 """
 
+from experiments.arguments import FRAMES, POSITIONS, SCHEME, parse
 from experiments.defaults import defaults
+from experiments.recipes import name_of
 
 
-def get_config(scheme=None):
-    """A small model of the given scheme; divided unless given."""
+def get_config(argument=None):
+    """A small model; ``argument`` is its scheme, divided unless given, or more."""
+    words = parse(argument, SCHEME | FRAMES | POSITIONS, local=False)
     config = defaults()
-    config.model.scheme = scheme or "divided"
-    config.name = f"motions_{config.model.scheme}"
+    config.name = name_of("motions", {"scheme": "divided", "size": "base"}, words)
+    config.model.scheme = words.get("scheme", "divided")
+    config.model.position_embedding = words.get("positions", "space_time")
+    config.data.frames = int(words.get("frames", 8))
 
     config.model.name = "timesformer_ti8"
     config.model.embed_dim = 96

@@ -12,9 +12,9 @@ from experiments import motions
 ARGUMENTS = ("space", "joint", "divided", "sparse_local_global", "axial")  # to be compared
 
 
-def get_config(scheme=None):
+def get_config(argument=None):
     """One scheme of the comparison; divided unless given."""
-    config = motions.get_config(scheme)
-    config.name = f"table1_{config.model.scheme}"
+    config = motions.get_config(argument)
+    config.name = config.name.replace("motions", "table1", 1)
     config.eval.every_steps = 140  # ten points of a curve, each some three seconds
     return config

@@ -9,13 +9,15 @@ a time embedding no attention can tell a clip from the same clip backwards, so t
 """
 
 from experiments import table1
+from experiments.arguments import Key, parse
 
 ARGUMENTS = ("none", "space", "space_time")  # to be compared
 
 
-def get_config(position_embedding=None):
+def get_config(argument=None):
     """One position embedding of the comparison; space_time unless given."""
+    words = parse(argument, {"positions": Key(ARGUMENTS, bare=True)}, local=False)
     config = table1.get_config("divided")
-    config.model.position_embedding = position_embedding or "space_time"
+    config.model.position_embedding = words.get("positions", "space_time")
     config.name = f"table4_{config.model.position_embedding}"
     return config

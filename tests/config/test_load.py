@@ -51,8 +51,8 @@ def test_every_experiment_takes_a_scheme(name, scheme):
     spec = resolve(with_a_length(module.get_config(scheme)), run.problems)
     assert spec.model.scheme == scheme
     assert scheme in spec.name
-    if scheme != "divided":
-        plain = resolve(with_a_length(module.get_config()), run.problems)
+    plain = resolve(with_a_length(module.get_config()), run.problems)
+    if scheme != plain.model.scheme:
         (line,) = differences(to_dict(plain), to_dict(spec))
         assert line.startswith("model.scheme: ")
 
@@ -70,7 +70,10 @@ def test_the_rows_of_a_table_differ_in_one_option_alone(name):
 
 
 def test_an_unknown_scheme_is_refused():
-    config = load(experiments()["motions"]).get_config("diagonal")
+    with pytest.raises(ConfigError, match=r"(?s)--config=motions:diagonal: .*'diagonal'.*divided"):
+        load_config("motions:diagonal")
+    config = load_config("motions")
+    config.model.scheme = "diagonal"
     with pytest.raises(ConfigError, match=r"Unknown attention scheme 'diagonal'.*divided"):
         resolve(config, run.problems)
 

@@ -10,16 +10,11 @@ from vidtx.config import experiments, load_config, resolve
 from vidtx.errors import ConfigError
 from vidtx.run.data import clip_spec
 
-PUBLISHED = (
-    "k400_divided",
-    "k400_released",
-    "k600_divided",
-    "ssv2_divided",
-    "diving48_divided",
-    "howto100m_divided",
-    "ucf101_divided",
-    "hmdb51_divided",
-)
+OTHER = {"motions", "table1", "table4", "finetune", "linear_probe", "few_shot"}
+PUBLISHED = sorted(experiments().keys() - OTHER)
+
+
+SIZES = ("_divided", "_divided_hr", "_divided_l")
 
 
 def spec_of(reference):
@@ -27,7 +22,10 @@ def spec_of(reference):
 
 
 def test_every_published_recipe_is_here():
-    assert set(PUBLISHED) < experiments().keys()
+    sizes = [name + size for name in ("k400", "k600", "ssv2", "diving48") for size in SIZES]
+    schemes = ["k400_space", "k400_joint", "k400_sparse_local_global", "k400_axial"]
+    others = ["k400_released", "howto100m_divided", "ucf101_divided", "hmdb51_divided"]
+    assert sorted([*sizes, *schemes, *others]) == PUBLISHED
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -63,6 +61,8 @@ def test_sizes(name, size, frames, stride, side, short_side):
     assert (spec.data.short_side, spec.data.eval_short_side) == (short_side, side)
     assert (spec.eval.temporal_views, spec.eval.spatial_crops) == (1, 3)
     assert spec.name.endswith(size)
+    if name != "k400_released" and size != "base":
+        assert spec_of(f"{name}_{size}") == spec
 
 
 def test_the_paper_and_its_code_test_different_clips():
@@ -89,6 +89,8 @@ def test_something_something_is_never_mirrored_and_fed_as_bgr():
     spec = spec_of("ssv2_divided")
     assert not spec.data.flip
     assert spec.data.channel_order == "bgr"
+    # Weights that were trained on RGB would be refused.
+    assert spec_of("ssv2_divided:pretrain=k400").data.channel_order == "rgb"
     assert (spec.data.sampling, spec.data.short_side_draw) == ("segments", "inverse")
     assert segment_indices(41, spec.data.frames).tolist() == [2, 7, 12, 17, 22, 27, 32, 37]
 
@@ -123,8 +125,41 @@ def test_a_scheme_and_a_size_may_stand_together():
 
 @pytest.mark.parametrize("argument", ["hr,l", "joint,space", "joint,", ",", "hr,joint,l"])
 def test_an_argument_that_is_too_much_is_refused_with_what_it_may_be(argument):
-    with pytest.raises(ConfigError, match=r"an attention scheme, a size \(base, hr, l\), or both"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)Allowed are.*scheme=space\|joint.*size=base\|hr\|l,"
+    ):
         load_config(f"k400_divided:{argument}")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("k400", "hf:google/vit-base-patch16-224-in21k"),
+        ("k600", "hf:google/vit-base-patch16-224-in21k"),
+        ("ssv2", "hf:facebook/deit-base-patch16-224"),
+        ("diving48", "hf:facebook/deit-base-patch16-224"),
+        ("howto100m", "hf:facebook/timesformer-base-finetuned-k400"),
+        ("ucf101", "hf:facebook/timesformer-base-finetuned-k400"),
+        ("hmdb51", "hf:facebook/timesformer-base-finetuned-k400"),
+    ],
+)
+def test_what_a_run_begins_with_is_the_paper_s(name, source):
+    for recipe in PUBLISHED:
+        if recipe.startswith(name):
+            assert spec_of(recipe).train.init_from == source, recipe
+
+
+def test_the_authors_code_resizes_positions_as_a_row():
+    assert spec_of("k400_released:hr").train.init_resize == "nearest_1d"
+    assert spec_of("k400_divided:hr").train.init_resize == "nearest"
+
+
+@pytest.mark.parametrize("name", ["k400_divided", "ssv2_divided_hr", "howto100m_divided"])
+def test_appendix_a_and_the_released_code_take_other_batches(name):
+    paper, released = spec_of(f"{name}:batch=paper"), spec_of(f"{name}:batch=released")
+    assert (paper.train.global_batch, released.train.global_batch) == (16, 64)
+    assert paper.optimizer == released.optimizer
+    assert spec_of(name).train == released.train
 
 
 def test_every_option_of_a_clip_reaches_the_clips():

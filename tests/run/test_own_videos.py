@@ -19,6 +19,7 @@ SMALL = {
     "data.threads": 2,
     "model.name": "timesformer_ti8",
     "train.epochs": None,
+    "train.init_from": None,  # published weights, which are of other sizes and on the Hub
     "eval.spatial_crops": 3,
     "checkpoint.every_steps": 2,
 }

@@ -82,6 +82,9 @@ def load_config(reference: str) -> ConfigDict:
     try:
         config = module.get_config(*([] if argument is None else [argument]))
     except Exception as error:
+        if argument is not None and isinstance(error, ValueError) and not _within(error, path):
+            # What reads arguments refuses this one: that is no fault of the file.
+            raise ConfigError(f"--config={reference}: {error}") from error
         raise ConfigError(
             f"--config={reference}: get_config of {path} fails: {_where(error, path)}"
         ) from error
@@ -91,6 +94,11 @@ def load_config(reference: str) -> ConfigDict:
             "return an ml_collections.ConfigDict. Start from experiments.defaults."
         )
     return config
+
+
+def _within(error: Exception, path: pathlib.Path) -> bool:
+    """Whether a line of a config file raised an error, not something that it called."""
+    return traceback.extract_tb(error.__traceback__)[-1].filename == str(path)
 
 
 def _where(error: Exception, path: pathlib.Path) -> str:

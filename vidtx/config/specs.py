@@ -51,6 +51,7 @@ class DataSpec:
     source: str
     train_split: str
     eval_split: str
+    per_class: int | None
     frames: int
     stride: int
     sampling: str
@@ -79,6 +80,18 @@ class DataSpec:
         yield from below("data.workers", self.workers, 0)
         yield from other("data.source", self.source, ("tfds", "folder"))
         yield from other("data.channel_order", self.channel_order, ("rgb", "bgr"))
+        if self.per_class is not None:
+            yield from below("data.per_class", self.per_class, 1)
+            if self.multi_label:
+                yield (
+                    f"data.per_class is {self.per_class}, but data.multi_label gives a video any "
+                    "number of classes; set one of the two to None or False."
+                )
+            if self.eval_split == self.train_split:
+                yield (
+                    f"data.per_class is {self.per_class}, and data.eval_split is the train split, "
+                    f"{self.train_split!r}, of which it leaves the same few; judge on another."
+                )
         if not 0.0 <= self.max_bad <= 1.0:
             yield f"data.max_bad is {self.max_bad}; it is a share and must lie in [0, 1]."
         if min(self.std) <= 0.0:

@@ -8,6 +8,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from data_pipelines import motions
+from data_pipelines.few_shot import ChosenSource, few_of_each_class
 from data_pipelines.folder import FolderDataset, FolderSource
 from data_pipelines.labels import check_labels
 from data_pipelines.loader import (
@@ -25,7 +26,7 @@ from vidtx.errors import ConfigError, DataQualityError
 from vidtx.reporting.files import absolute, as_path, in_bucket
 from vidtx.sharding import batch_parts, processes, rows_of_process
 
-Source = SplitSource | FolderSource
+Source = SplitSource | FolderSource | ChosenSource
 
 
 def _full_name(spec: RunSpec) -> str:
@@ -37,15 +38,33 @@ def _full_name(spec: RunSpec) -> str:
 def describe_and_open(
     spec: RunSpec,
 ) -> tuple[DatasetDescription, Callable[[str], Source], str | None]:
-    """The data set, what opens a split of it, and how one that is read as files is built."""
+    """The data set, what opens a split of it, and how one that is read as files is built.
+
+    Of the train split only the videos that ``data.per_class`` chooses are opened.
+    """
     data = spec.data
     if data.source == "folder":
         folder = FolderDataset(data.name, data.data_dir)
         command = f"{folder.build_command}, then data.source=tfds and data.name={folder.built_name}"
-        return folder.describe(), folder.open_split, command
+        return folder.describe(), _chosen(spec, folder.open_split), command
     name = _full_name(spec)
     open_one = functools.partial(open_split, name, data_dir=data.data_dir)
-    return describe(name, data.data_dir), open_one, None
+    return describe(name, data.data_dir), _chosen(spec, open_one), None
+
+
+def _chosen(spec: RunSpec, open_one: Callable[[str], Source]) -> Callable[[str], Source]:
+    """What opens splits, and of the train split a few videos of each class, if so many are set."""
+    per_class = spec.data.per_class
+    if per_class is None:
+        return open_one
+
+    def open_chosen(split: str) -> Source:
+        source = open_one(split)
+        if split != spec.data.train_split:
+            return source
+        return few_of_each_class(source, per_class, spec.seed)
+
+    return open_chosen
 
 
 def clip_spec(spec: RunSpec) -> ClipSpec:

@@ -33,6 +33,7 @@ __all__ = ["CLASSES", "Programs", "num_classes_of"]
 CLASSES = {
     "diving48": 48,
     "hmdb51": 51,
+    "howto100m": 1059,
     "kinetics400": 400,
     "kinetics600": 600,
     "motions": 8,

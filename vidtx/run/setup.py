@@ -241,6 +241,7 @@ def summary(setup: Setup) -> str:
         *state_lines(setup.abstract, setup.model, setup.mesh),
     ]
     lines[3:3] = [
+        *([f"         of {setup.train_source.split}"] if spec.data.per_class else []),
         *(f"         {line}" for line in _left_out(description)),
         *(
             [f"         read from files as they are, which is slower. To read faster: {command}"]

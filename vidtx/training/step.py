@@ -136,6 +136,11 @@ class TrainStep:
         with use_mesh(self._mesh):
             return self._jitted.lower(state, dict(batch))
 
+    def shapes(self, state: TrainState, batch: Mapping[str, jax.Array]) -> TrainState:
+        """Shapes and dtypes of the state after the step; nothing is compiled."""
+        with use_mesh(self._mesh):
+            return jax.eval_shape(self._jitted, state, dict(batch))
+
 
 def _hits(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Clips whose highest score is of the class with the largest target, int32.
