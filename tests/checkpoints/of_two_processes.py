@@ -6,6 +6,7 @@ Both, of two devices each, use the same run directory.
 import contextlib
 import json
 import pathlib
+import shutil
 import sys
 import time
 from unittest import mock
@@ -197,6 +198,15 @@ class Process:
         if self.index:
             write_image_model(own_file, 5)
         found["another on one"] = refused(lambda: first(own_file))
+        own_folder = self.workdir.parent / f"host{self.index}"
+        write_video_model(own_folder)
+        if self.index:  # the same arrays, of which less is known
+            (own_folder / "config.json").unlink()
+        found["less on record on one"] = refused(lambda: first(own_folder))
+        if self.index:
+            shutil.rmtree(own_folder)
+            own_folder.symlink_to(self.workdir / "checkpoints" / "5")
+        found["a checkpoint on one"] = refused(lambda: first(own_folder))
         return found
 
     def not_shared(self):
@@ -214,6 +224,13 @@ def write_image_model(path, scale):
     arrays = foreign.weights(foreign.shapes_of("timm_vit", size))
     arrays["norm.weight"] = np.full(16, scale, np.float32)
     safetensors.numpy.save_file(arrays, path)
+
+
+def write_video_model(folder):
+    """As transformers would save it: names of classes are in its config."""
+    size = foreign.Size(dim=16, depth=1, heads=2, patch=4, grid=(4, 2, 2), classes=5)
+    kind = "divided_space_time"
+    foreign.write(folder, kind, foreign.weights(foreign.shapes_of(kind, size)), size)
 
 
 def refused(act):

@@ -56,7 +56,15 @@ def test_all_begin_with_weights_of_another_scheme_or_library(two):
         message, together = one["another on one"]
         assert together
         assert "train.init_from.digest: " in message
-        assert message.endswith("\nIt must name the same weights on every host.")
+        assert "\nIt must name the same weights on every host, " in message
+        message, together = one["less on record on one"]
+        assert together
+        assert "train.init_from.digest: " not in message
+        assert "train.init_from.contract.class_names: " in message
+        message, together = one["a checkpoint on one"]
+        assert together
+        kinds = "another library's weights on process 0, a checkpoint of vidtx on process 1"
+        assert f"  - train.init_from.kind: {kinds}\n" in message
 
 
 def test_folders_that_are_not_shared_are_told(two):

@@ -209,6 +209,23 @@ def test_two_do_not_write_the_same_folder(huggingface, tmp_path):
     assert not (tmp_path / "a" / "theirs").exists()
 
 
+def test_nothing_is_emptied_through_a_link(huggingface, tmp_path):
+    source, theirs = huggingface("space_only"), tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "mine").write_text("mine")
+    beside = tmp_path / ".a.unfinished"
+    for target in (theirs, theirs / "mine", tmp_path / "nowhere"):
+        beside.symlink_to(target)
+        with pytest.raises(ConfigError, match=r"\.a\.unfinished.* is a link or a file"):
+            convert(source, tmp_path / "a", to="huggingface")
+        beside.unlink()
+    beside.mkdir()
+    (beside / "link").symlink_to(theirs)
+    convert(source, tmp_path / "a", to="huggingface")
+    assert not (tmp_path / "a" / "link").exists()
+    assert (theirs / "mine").read_text() == "mine"
+
+
 def test_others_may_read_what_was_written(huggingface, tmp_path):
     convert(huggingface("space_only"), tmp_path / "a", to="huggingface")
     modes = {path.stat().st_mode for path in (tmp_path / "a").iterdir()}

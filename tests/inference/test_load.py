@@ -9,7 +9,7 @@ import vidtx
 from tests.parity import foreign
 from vidtx.checkpoints.digests import named_leaves
 from vidtx.errors import CheckpointError, ConfigError
-from vidtx.inference import load_pretrained
+from vidtx.inference import convert, load_pretrained
 from vidtx.training.state import boxed_params
 
 from . import folders
@@ -63,6 +63,19 @@ def test_image_weights_are_an_image_model_unless_a_video_model_is_asked_for(hugg
         block["time"]["attention"]["qkv"]["kernel"], block["attention"]["qkv"]["kernel"]
     )
     assert variables["params"]["head"]["kernel"].shape == (24, 3)
+
+
+def test_a_step_may_be_given_the_memory_of_all_of_them(huggingface, tmp_path):
+    """Also of those that were copied: of a checkpoint's arrays, which lie on the device already."""
+    folder = huggingface("joint_space_time")
+    convert(folder, tmp_path / "run")
+    for path in (folder, tmp_path / "run"):
+        _, variables = vidtx.load(path, scheme="divided")
+        leaves = named_leaves(variables)
+        expected = {name: np.array(leaf) for name, leaf in leaves.items()}
+        kept = jax.jit(lambda tree: tree, donate_argnums=0)(variables)
+        assert all(leaf.is_deleted() for leaf in leaves.values())
+        jax.tree.map(np.testing.assert_array_equal, named_leaves(kept), expected)
 
 
 def test_what_is_new_begins_as_training_would_begin_it(huggingface):

@@ -10,13 +10,13 @@ import pytest
 from tests.models import tiny
 from tests.parity import foreign
 from tests.tiny_run import tiny_config
-from tests.weights import sources
+from tests.weights import published, sources
 from vidtx.checkpoints import BestStore, CheckpointStore
 from vidtx.config import resolve, to_dict
 from vidtx.errors import CheckpointError, ConfigError
 from vidtx.inference import open_source
 from vidtx.inference.recorded import RECORDED
-from vidtx.inference.sources import open_for, read_checkpoint
+from vidtx.inference.sources import is_foreign, open_for, read_checkpoint
 from vidtx.weights import Architecture, fit
 
 # Orbax leaves coroutines unawaited where a checkpoint is damaged.
@@ -205,11 +205,51 @@ def test_what_a_file_does_not_tell_the_model_does(tmp_path):
     for shapes_only in (False, True):
         source = open_for(path, model, shapes_only=shapes_only)
         assert source.architecture == architecture
-        assert "the model's num_heads 2 is taken" in source.report.notes[-1]
+        assert any("the model's num_heads 2 is taken" in note for note in source.report.notes)
     assert isinstance(source.params["norm.scale"], jax.ShapeDtypeStruct)
     # If that does not help either, the first complaint is told.
     with pytest.raises(CheckpointError, match="give num_heads"):
         open_for(path, model.clone(num_heads=5))
+
+
+def test_the_model_s_heads_stand_before_a_guess(tmp_path):
+    ours = published.params("space", dim=64)
+    path = published.save(tmp_path / "vit.safetensors", published.timm(ours))
+    guessed = open_source(path)
+    assert guessed.architecture.num_heads == 1  # 64 wide
+    assert any("num_heads=… says otherwise" in note for note in guessed.report.notes)
+    model = guessed.architecture.create(num_heads=4)
+    source = open_for(path, model)
+    assert source.architecture.num_heads == 4
+    assert [note for note in source.report.notes if "heads" in note] == [
+        "Nothing tells the number of heads; the model's num_heads 4 is taken."
+    ]
+    # What files say stands before the model.
+    path = published.save(tmp_path / "vit.npz", published.google(published.params("space")))
+    model = open_source(path).architecture.create(num_heads=8)
+    assert open_for(path, model).architecture.num_heads == published.HEADS
+
+
+def test_other_files_in_a_run_do_not_make_it_another_library_s(older, tmp_path):
+    vit = published.google(published.params("space"))
+    copy = shutil.copytree(older, tmp_path / "run")
+    for folder in (copy, copy / "checkpoints", copy / "checkpoints" / "4", copy / "best"):
+        stray = published.save(folder / "vit.npz", vit)
+        assert open_source(folder).layout == "vidtx checkpoint"
+        assert open_source(stray).architecture.is_image_model
+    # Others call their folders so as well.
+    for name in ("best", "3", "checkpoints"):
+        (tmp_path / name).mkdir()
+        published.save(tmp_path / name / "vit.npz", vit)
+        assert open_source(tmp_path / name).architecture.is_image_model
+
+
+def test_runs_in_buckets_may_have_dots_in_their_names():
+    for name in ("gs://bucket/runs/k400_lr0.005", "gs://bucket/runs/v1.0"):
+        assert not is_foreign(name)
+    for name in ("gs://bucket/vit.npz", "gs://bucket/a.pyth"):
+        with pytest.raises(ConfigError, match=f"gcloud storage cp {name}"):
+            is_foreign(name)
 
 
 def test_what_is_recorded_are_options_of_a_run():

@@ -105,7 +105,7 @@ def test_classes_without_names_get_those_of_transformers(exported):
     [
         ("joint", CONTRACT | {"data.channel_order": "rgb"}, []),
         ("divided", CONTRACT, ["blue, green, red", "exactly 4 frames"]),
-        ("space", {}, ["Nothing is on record", "for every frame"]),
+        ("space", {}, ["No mean and deviation of clips", "for every frame"]),
     ],
 )
 def test_what_a_person_should_know_is_told(scheme, contract, told):

@@ -13,7 +13,7 @@ from tests.weights import sources
 from vidtx.config.training_specs import RESIZES as OPTIONS
 from vidtx.errors import CheckpointError
 from vidtx.models import SCHEMES
-from vidtx.weights import fit
+from vidtx.weights import Report, fit
 from vidtx.weights.match import match, parameter_shapes
 from vidtx.weights.resize import RESIZES
 
@@ -147,6 +147,31 @@ def test_a_model_of_another_size_computes_what_the_original_does_when_it_is_fed_
     there = tiny.forward(tiny.create("divided", depth=1))(sources.tree(source.params), clips)
     here = tiny.forward(tiny.create("divided", grid, depth=1))(sources.tree(fitted.taken), clips)
     np.testing.assert_array_equal(here, there)
+
+
+def test_how_a_file_was_read_is_told_with_what_became_of_it():
+    """Of a distilled DeiT a row of positions is left out as it is read, and the rest is used."""
+    source = sources.image()
+    how = {"embedding.position": "a row left out", "head.kernel": "transposed"}
+    read = [
+        dataclasses.replace(
+            entry,
+            fate="resized" if entry.ours == "embedding.position" else "used",
+            how=how.get(entry.ours, ""),
+        )
+        for entry in source.report.entries
+    ]
+    source = dataclasses.replace(source, report=Report(tuple(read)))
+    same = fit(source, tiny.create("space", (1, *GRID[1:]))).report
+    (resized,) = same.of("resized")
+    assert (resized.ours, resized.how) == ("embedding.position", "a row left out")
+    assert fates(same)["head.kernel"] == ("used", "transposed")
+    assert same.counts["used"] == len(source.params) - 1
+    other = fit(source, tiny.create("space", (1, 3, 5)).clone(num_classes=7)).report
+    (resized,) = other.of("resized")
+    assert resized.how.startswith("a row left out; ")
+    # How it was read is nothing to whoever is told why it was not taken.
+    assert dropped(other)["file/head.kernel"] == "it is of 5 classes, and the model has 7"
 
 
 def test_a_grid_of_as_many_patches_is_another_one():

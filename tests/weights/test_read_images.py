@@ -62,14 +62,19 @@ def test_what_googles_file_holds_besides_is_dropped_and_told(tmp_path):
     for name in of_model:
         theirs[name.replace("target", "state/param_states")] = np.zeros(1, np.float32)
     source = read_foreign(published.save(tmp_path / "in21k.npz", theirs))
-    published.assert_equal(source.params, OURS)
+    # The head reads pre_logits, so that without it its scores would mean nothing.
+    assert source.architecture.num_classes is None
+    published.assert_equal(source.params, published.without_head(OURS))
     dropped = {entry.theirs: entry.how for entry in source.report.of("dropped")}
     assert dropped.keys() == {
         ("opt/target/pre_logits/kernel",),
         ("opt/target/pre_logits/bias",),
+        ("opt/target/head/kernel",),
+        ("opt/target/head/bias",),
         ("opt",),
     }
     assert dropped["opt",] == "the optimiser's state"
+    assert "it reads pre_logits" in dropped["opt/target/head/bias",]
 
 
 def test_prefixes_are_stripped_and_heads_may_be_absent(tmp_path):
@@ -79,6 +84,8 @@ def test_prefixes_are_stripped_and_heads_may_be_absent(tmp_path):
             published.huggingface_vit(ours, base=""),
             published.huggingface_vit_5(ours, base=""),
             {f"module.{name}": array for name, array in published.timm(ours).items()},
+            {f"module._orig_mod.{name}": array for name, array in published.timm(ours).items()},
+            published.huggingface_vit(ours, base="_orig_mod.vit."),
         )
     ):
         path = published.save(tmp_path / f"{number}.safetensors", theirs)
@@ -97,7 +104,10 @@ def test_the_pooler_and_the_layer_before_the_head_are_dropped(tmp_path):
         added = {f"{name}.{leaf}": array for leaf, array in linear.items()}
         path = published.save(tmp_path / f"{name}.safetensors", theirs | added)
         source = read_foreign(path, num_heads=2)
-        assert {entry.theirs for entry in source.report.of("dropped")} == {(key,) for key in added}
+        heads = {"head.weight", "head.bias"} & theirs.keys()
+        dropped = {entry.theirs for entry in source.report.of("dropped")}
+        assert dropped == {(key,) for key in added.keys() | heads}
+        assert source.architecture.num_classes is None
         published.assert_accounted(source, theirs | added)
 
 
@@ -163,6 +173,13 @@ def test_a_folder_of_transformers_tells_heads_and_what_differs(tmp_path):
     assert source.architecture.num_heads == 4
     assert source.architecture.num_classes is None
     assert any("1e-12" in note for note in source.report.notes)
+    assert not any("pictures prepared" in note for note in source.report.notes)
+    processor = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"longest_edge": 8}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    prepared = read_foreign(folder)
+    (note,) = (note for note in prepared.report.notes if "pictures prepared" in note)
+    assert "mean [0.5, 0.5, 0.5] and deviation [0.25, 0.25, 0.25]" in note
+    assert prepared.contract == {}
     # The file itself is of that folder; under another name nothing says that it is.
     assert read_foreign(folder / "model.safetensors").architecture.num_heads == 4
     (folder / "model.safetensors").rename(folder / "other.safetensors")

@@ -83,6 +83,15 @@ def test_without_time_a_checkpoint_of_training_is_a_timesformer(tmp_path):
     held = {"model": tensors(published.timm(ours))}
     source = read_foreign(save(tmp_path / "a.pth", held), num_heads=2)
     assert source.architecture.is_image_model
+    # Lightning's has a prefix besides.
+    lightning = tensors(published.official(ours, prefix="model."))
+    held = {"state_dict": lightning, "hyper_parameters": {"lr": 0.1}}
+    source = read_foreign(save(tmp_path / "a.ckpt", held), num_heads=2)
+    assert source.architecture.is_image_model
+    # And with the authors' cfg it is theirs.
+    held = {"state_dict": lightning, "cfg": CFG.replace("divided_space_time", "space_only")}
+    source = read_foreign(save(tmp_path / "a.pth", held), num_heads=2)
+    assert source.architecture.scheme == "space"
 
 
 def test_the_cfg_says_what_weights_do_not_and_weights_count(tmp_path):

@@ -48,15 +48,16 @@ def test_official_names_are_read_exactly_with_any_prefix(tmp_path, scheme, prefi
     source = read_foreign(published.save(tmp_path / "a.safetensors", theirs), num_heads=2)
     published.assert_equal(source.params, ours)
     published.assert_accounted(source, theirs)
-    if scheme == "space" and "model." not in prefix:
-        # Its names are those of timm's ViT, and nothing says that it is another model.
+    told = any('with its weights under "model_state"' in note for note in source.report.notes)
+    assert told == (scheme == "space" and "model." in prefix)
+    if scheme == "space":
+        # Its names are those of timm's ViT, which other programs keep under model. too.
         assert source.architecture.is_image_model
+        assert source.contract == {}
         return
     assert source.layout == "TimeSformer (official)"
-    frames = 8 if scheme == "space" else published.GRID[0]
     assert source.architecture.scheme == scheme
-    assert source.architecture.num_frames == frames
-    assert any("how many frames" in note for note in source.report.notes) == (scheme == "space")
+    assert source.architecture.num_frames == published.GRID[0]
 
 
 def test_what_clips_must_be_is_the_authors_where_nothing_says_otherwise(tmp_path):
@@ -112,6 +113,9 @@ def test_a_preprocessor_tells_how_clips_were_prepared(tmp_path):
         assert source.contract["data.eval_short_side"] == 10
         assert "class_names" not in source.contract  # LABEL_0 is no name
         assert any("the authors trained with 0.45" in note for note in source.report.notes)
+    processor["size"] = {"longest_edge": 10}  # which says nothing of the shorter one
+    published.save_folder(folder, theirs, published.config("joint"), processor)
+    assert read_foreign(folder).contract["data.eval_short_side"] == 8
     del processor["size"]
     processor["crop_size"] = {"height": 9, "width": 8}
     published.save_folder(folder, theirs, published.config("joint"), processor)
@@ -140,6 +144,12 @@ def test_what_vidtx_put_on_record_is_read_again(tmp_path):
     assert "class_names" not in contract
     assert not source.report.notes
     assert read_foreign(folder, channel_order="rgb").contract["data.channel_order"] == "rgb"
+    recorded |= {"data.channel_order": "gbr", "data.stride": -1, "data.target_fps": "fast"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as error:
+        read_foreign(folder)
+    for part in ("data.channel_order 'gbr'; it must be rgb or bgr", "stride -1", "fps 'fast'"):
+        assert part in str(error.value)
 
 
 def test_models_of_something_something_ask_for_bgr(tmp_path):
@@ -220,8 +230,20 @@ def test_shards_are_read_as_one_file(tmp_path):
 
     extra = {"timesformer.layernorm.else": shards[0]}
     path.write_text(json.dumps({"weight_map": index | extra}))
-    with pytest.raises(CheckpointError, match=r"in none of its shards: timesformer\.layernorm\.e"):
+    with pytest.raises(
+        CheckpointError, match=r"not where it says: timesformer\.layernorm\.else in"
+    ):
         read_foreign(folder)
+    # One array in two shards, and one that the index does not name.
+    twice = next(name for name in theirs if index[name] == shards[0])
+    part = {name: theirs[name] for name in theirs if index[name] == shards[1]}
+    stray = {twice: theirs[twice] + 1, "stray": theirs[twice]}
+    published.save(folder / shards[1], part | stray)
+    path.write_text(json.dumps({"weight_map": index}))
+    with pytest.raises(CheckpointError) as error:
+        read_foreign(folder)
+    assert f"{twice} in {shards[1]} (by the index in {shards[0]})" in str(error.value)
+    assert f"stray in {shards[1]} (by the index in none)" in str(error.value)
     path.write_text(json.dumps({"weight_map": index | {"a": "../a.safetensors"}}))
     with pytest.raises(CheckpointError, match="outside its folder"):
         read_foreign(folder)

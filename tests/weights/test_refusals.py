@@ -1,8 +1,11 @@
 """Files that cannot be taken: all that is wrong with them at once, and what to do."""
 
+import io
 import json
+import math
 import struct
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -137,6 +140,37 @@ def test_bits_that_changed_in_an_npz_are_told(tmp_path):
     assert "Bad CRC-32 for file 'Transformer/encoder_norm/bias.npy'" in message
 
 
+def test_an_npz_that_is_damaged_in_any_way_is_told(tmp_path):
+    path = tmp_path / "a.npz"
+    theirs = published.google(OURS)
+    np.savez_compressed(path, **theirs)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        first, later = (archive.getinfo(f"{name}.npy") for name in ("cls", "head/bias"))
+    garbled = bytearray(whole)  # compressed data that is none
+    data = later.header_offset + 30 + len(later.filename) + 20
+    garbled[data : data + later.compress_size] = b"\xff" * later.compress_size
+    path.write_bytes(garbled)
+    assert "download or copy it again" in refused(path)
+    garbled = bytearray(whole)  # a method of compression that there is not
+    for place in (first.header_offset + 8, whole.index(b"PK\x01\x02") + 10):
+        garbled[place] = 99
+    path.write_bytes(garbled)
+    assert "compression" in refused(path)
+    # A header that asks for more memory than there is.
+    header = io.BytesIO()
+    shape = (1, 1, 10**14)
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
+    published.save(path, {name: array for name, array in theirs.items() if name != "cls"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("cls.npy", header.getvalue())
+    assert "cls.npy says that it is float32[1, 1, 100000000000000], and has 0 bytes" in refused(
+        path
+    )
+
+
 def test_objects_in_an_npz_are_not_unpickled(tmp_path):
     class Hostile:
         def __reduce__(self):
@@ -206,6 +240,9 @@ def test_paths_without_weights_are_told(tmp_path):
         ("[]", "it holds one list"),
         (json.dumps({"model_type": "vit", "image_size": "large"}), "cannot be understood"),
         (json.dumps({"model_type": "vit", "id2label": {"a": "b"}}), "cannot be understood"),
+        (json.dumps({"model_type": "vit", "image_size": math.inf}), "cannot be understood"),
+        (json.dumps({"model_type": "vit", "image_size": -8}), "are no picture"),
+        ("[" * 100_000, "cannot be read"),
         (json.dumps({"architecture": "vit", "pretrained_cfg": []}), None),
     ],
 )
@@ -218,6 +255,20 @@ def test_damaged_configs_are_told(tmp_path, text, said):
     with pytest.raises(CheckpointError, match=said) as error:
         read_foreign(tmp_path, num_heads=2)
     assert str(tmp_path / "config.json") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("processor", "said"),
+    [
+        ({"image_mean": 0.5, "image_std": 0.5, "rescale_factor": 0}, "rescale_factor is 0"),
+        ({"image_mean": math.nan, "image_std": 0.5}, "not all finite"),
+        ({"image_mean": 0.5, "image_std": [0.5, 0, 0.5]}, "no deviation"),
+    ],
+)
+def test_preprocessors_that_no_picture_survives_are_told(tmp_path, processor, said):
+    theirs = published.huggingface_vit(OURS)
+    published.save_folder(tmp_path, theirs, published.config(None), processor)
+    assert said in refused(tmp_path)
 
 
 def test_without_pytorch_its_files_are_an_error_that_names_it(tmp_path, monkeypatch):

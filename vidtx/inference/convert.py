@@ -1,6 +1,7 @@
 """Weights of any source written as a vidtx checkpoint or as a Hugging Face folder."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -142,12 +143,21 @@ def _appearing_whole(place: pathlib.Path) -> Iterator[pathlib.Path]:
     What a killed conversion left there goes first.
 
     Raises:
-      ConfigError: another process is writing there.
+      ConfigError: another process is writing there, or what is there is no folder.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_name(f".{place.name}.unfinished")
-    beside.mkdir(exist_ok=True)
-    lock = os.open(beside, os.O_RDONLY)
+    try:
+        beside.mkdir(exist_ok=True)
+        # Not through a link: its target would be emptied.
+        lock = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
+            raise
+        raise ConfigError(
+            f"{beside}, where the conversion is written until it is whole, is a link or a file, "
+            "which no conversion leaves there. Remove it, or name another folder."
+        ) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,7 +179,7 @@ def _appearing_whole(place: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _empty(folder: pathlib.Path) -> None:
     for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _flush(folder: pathlib.Path) -> None:

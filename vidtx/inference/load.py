@@ -31,7 +31,8 @@ class Pretrained:
 
     Attributes:
       model: the model.
-      variables: ``{"params": …}``, float32, for ``model.apply``.
+      variables: ``{"params": …}``, float32, for ``model.apply``; no array is there twice, so that
+        a compiled function may be given their memory (``donate_argnums``).
       contract: what the weights ask of whoever uses them, with the keys of `vidtx.run.contract` as
         far as they are known: how clips are prepared (``data.mean``), what the classes are called
         (``class_names``), what the model is (``model.scheme``).
@@ -109,7 +110,12 @@ def load_pretrained(path: str | os.PathLike, *, seed: int = 0, **changes: Any) -
       MachineError: the network, the storage or a library is missing.
     """
     prepared = prepare(path, **changes)
-    params = {name: jnp.asarray(leaf) for name, leaf in prepared.params(seed).items()}
+    # A step that is given the parameters to keep must not be given one twice.
+    copied = {entry.ours for entry in prepared.report.of("copied")}
+    params = {
+        name: jnp.array(leaf) if name in copied else jnp.asarray(leaf)
+        for name, leaf in prepared.params(seed).items()
+    }
     return Pretrained(
         model=prepared.model,
         variables={"params": nested(params)},

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from jax.sharding import Sharding
 
 from vidtx import weights as libraries
-from vidtx.checkpoints.places import absolute, in_bucket
+from vidtx.checkpoints.places import Path, absolute, in_bucket
 from vidtx.checkpoints.weights import Weights, everything, restore_weights
 from vidtx.errors import CheckpointError, ConfigError, VidtxError
 from vidtx.inference.recorded import describe_weights
 from vidtx.models import TimeSformer
 from vidtx.weights import Source, fetch, read_foreign
+from vidtx.weights.files import SUFFIXES
 
 __all__ = ["HUB", "is_foreign", "is_on_hub", "open_for", "open_source", "read_checkpoint"]
 
@@ -63,18 +64,20 @@ def open_for(path: str | os.PathLike, model: TimeSformer, *, shapes_only: bool =
 
     Args:
       path: a file or folder, or ``hf:OWNER/NAME``.
-      model: whose number of heads or image size they have where nothing tells.
+      model: whose number of heads or image size they have where nothing tells. Where heads would
+        otherwise be guessed, as 64 wide, its own come first.
       shapes_only: give `jax.ShapeDtypeStruct` in the place of arrays, and read none.
 
     Raises:
       ConfigError, CheckpointError, MachineError: as of `open_source`.
     """
     place = fetch(os.fspath(path)) if is_on_hub(path) else path
-    heads, size = {"num_heads": model.num_heads}, {"image_size": model.image_size}
     first: CheckpointError | None = None
-    for options in ({}, heads, size, heads | size):
+    for options in ({}, {"image_size": model.image_size}):
         try:
-            source = read_foreign(place, shapes_only=shapes_only, **options)
+            source = read_foreign(
+                place, likely_heads=model.num_heads, shapes_only=shapes_only, **options
+            )
         except CheckpointError as error:
             first = first or error
         except VidtxError:
@@ -83,8 +86,9 @@ def open_for(path: str | os.PathLike, model: TimeSformer, *, shapes_only: bool =
         else:
             notes = list(source.report.notes)
             if options:
-                taken = " and ".join(f"{name} {value}" for name, value in options.items())
-                notes.append(f"Nothing tells all of their options; the model's {taken} is taken.")
+                notes.append(
+                    f"Nothing tells their image size; the model's, {model.image_size}, is taken."
+                )
             report = dataclasses.replace(source.report, notes=tuple(notes))
             return dataclasses.replace(source, path=os.fspath(path), report=report)
     raise first
@@ -98,20 +102,46 @@ def is_on_hub(path: str | os.PathLike) -> bool:
 def is_foreign(path: str | os.PathLike) -> bool:
     """Whether a path of this machine is of another library's weights.
 
+    A folder of vidtx's checkpoints is none, whatever files lie in it besides.
+
     Raises:
-      ConfigError: there is nothing there, or it is a file in a bucket.
+      ConfigError: there is nothing there, it may not be looked into, or it is a file in a bucket.
     """
     place = absolute(path)
     if in_bucket(place):
-        if place.suffix:
+        # Runs may have dots in their names: k400_lr0.005.
+        if place.name.endswith(SUFFIXES) and not _is_folder(place):
             raise ConfigError(
                 f"{place}: files of other libraries are read on this machine. Copy it here: "
                 f"gcloud storage cp {place} ."
             )
         return False
-    if not place.exists():
-        raise ConfigError(f"There is no file or folder {place}. Name {_KNOWN}.")
-    return libraries.is_foreign(place)
+    try:
+        if not place.exists():
+            raise ConfigError(f"There is no file or folder {place}. Name {_KNOWN}.")
+        return not _holds_checkpoints(place) and libraries.is_foreign(place)
+    except OSError as error:
+        raise ConfigError(f"{place} cannot be looked into: {error}. Name {_KNOWN}.") from error
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except Exception:  # of many libraries, where the bucket cannot be reached; its name then counts
+        return False
+
+
+def _holds_checkpoints(place: Path) -> bool:
+    """Whether a folder is a run directory, its best folder or a checkpoint, by what is in it."""
+    if (place / "checkpoints").is_dir():
+        return True
+    if place.name.isdecimal():
+        return (place / "state").is_dir()
+    # Other programs call folders so as well.
+    return place.name in ("best", "checkpoints") and any(
+        item.name.isdecimal() and item.is_dir()
+        for item in (place.iterdir() if place.is_dir() else ())
+    )
 
 
 def read_checkpoint(

@@ -1,6 +1,7 @@
 """The weights that a run begins with: read, fitted to its model, put where they are to lie."""
 
 import dataclasses
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ from vidtx.sharding import processes, replicated
 from vidtx.weights import Report, Source, fit
 from vidtx.weights.match import match
 from vidtx.weights.source import Array
+
+_LONGEST_SHOWN = 100  # characters of a value that differs between hosts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,9 +122,12 @@ def first_weights(
         }
 
     processes.agree(lambda: check_source(spec))
-    if processes.agree(lambda: is_on_hub(path) or is_foreign(path)):
+    foreign = processes.agree(lambda: is_on_hub(path) or is_foreign(path))
+    # What follows differs, and hosts that do not take the same way wait for each other for ever.
+    _check_same({"kind": "another library's weights" if foreign else "a checkpoint of vidtx"})
+    if foreign:
         source = processes.agree(lambda: open_for(path, model))
-        _check_same(source)
+        _check_same(_decisive(source))
     else:
         source = read_checkpoint(path, choose, like=model, note=note)
     check_contract(source, spec, note)
@@ -136,16 +142,41 @@ def first_weights(
     return FirstWeights(dataclasses.replace(source, params={}), resize, taken, report)
 
 
-def _check_same(source: Source) -> None:
-    """Each host has read files of its own: what they put together must be one model."""
-    if processes.count() > 1:
-        digest = 0
-        for name in sorted(source.params):
-            digest = zlib.crc32(np.ascontiguousarray(source.params[name]), digest)
-        processes.check_same(
-            {"train.init_from": {"path": source.path, "digest": digest}},
-            "It must name the same weights on every host.",
-        )
+def _check_same(facts: Mapping[str, Any]) -> None:
+    processes.check_same(
+        {"train.init_from": dict(facts)},
+        "It must name the same weights on every host, and lie beside the same config.json and "
+        "preprocessor_config.json there.",
+    )
+
+
+def _decisive(source: Source) -> dict[str, Any]:
+    """What of weights decides what a run takes: each host has read files of its own.
+
+    Besides the arrays, that is what is on record of them, of which the head and the refusals
+    depend.
+    """
+    if processes.count() == 1:
+        return {}
+    digest = 0
+    for name in sorted(source.params):
+        digest = zlib.crc32(np.ascontiguousarray(source.params[name]), digest)
+    return {
+        "path": source.path,
+        "digest": digest,
+        "layout": source.layout,
+        "architecture": _shown(dataclasses.asdict(source.architecture)),
+        "contract": _shown(source.contract),
+    }
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, str]:
+    """Each as JSON, which tells none from absent; of a long one, such as names, a digest."""
+    texts = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+    return {
+        name: text if len(text) <= _LONGEST_SHOWN else f"digest {zlib.crc32(text.encode())}"
+        for name, text in texts.items()
+    }
 
 
 def _placed(leaf: Array, place: Sharding, *, copy: bool) -> jax.Array:

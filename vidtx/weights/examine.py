@@ -63,11 +63,16 @@ def best_match(found: Found, *, says_timesformer: bool) -> Match:
             f"arrays begin with {', '.join(list(found.arrays)[:3])}. It knows "
             f"{'; '.join(layout.title for layout in LAYOUTS.values())}."
         )
-    wrapped = any("model." in prefix for prefix in best.prefixes)
+    # Not by a prefix: programs that train image models write model. as well.
     of_training = found.container == "model_state"
-    if best.layout is LAYOUTS["timm"] and (says_timesformer or of_training or wrapped):
+    if best.layout is LAYOUTS["timm"] and (says_timesformer or of_training):
         return LAYOUTS["timesformer"].match(found.arrays)
     return best
+
+
+def wrapped_images(match: Match) -> bool:
+    """Whether an image model has the prefix of a TimeSformer's names, and may be one."""
+    return match.layout is LAYOUTS["timm"] and any("model." in prefix for prefix in match.prefixes)
 
 
 def check(found: Found, match: Match, inference: Inference) -> dict[str, tuple[int, ...]]:

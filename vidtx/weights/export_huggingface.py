@@ -107,9 +107,10 @@ def export_notes(model: TimeSformer, contract: Mapping[str, Any]) -> tuple[str, 
         )
     if "data.mean" not in contract:
         notes.append(
-            "Nothing is on record of how pictures were prepared for these weights: "
+            "No mean and deviation of clips go with these weights: "
             f"preprocessor_config.json says mean {_MEAN} and deviation {_STD}, those of the "
-            "authors' video models; image models mostly have others."
+            "authors' video models. An image model mostly has others: write its own there to feed "
+            "it as it was trained."
         )
     if model.scheme == "space" and model.num_frames > 1:
         notes.append(

@@ -114,7 +114,9 @@ def _kind(file: pathlib.Path) -> str:
         try:
             with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
-        except zipfile.BadZipFile as error:
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:  # a damaged archive can fail in any way
             raise damaged(file, error) from error
         if any(name.endswith("data.pkl") for name in names):
             return "pytorch"
@@ -135,7 +137,7 @@ def _shards(index: pathlib.Path) -> dict[str, Any]:
         places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards = sorted(set(places.values()))
         strange = [shard for shard in shards if pathlib.PurePath(shard).name != shard]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(index, f"it is no index of shards ({error!r})") from error
     if strange:
         raise CheckpointError(f"{index} names files outside its folder: {', '.join(strange)}.")
@@ -146,13 +148,23 @@ def _shards(index: pathlib.Path) -> dict[str, Any]:
             "into the same folder."
         )
     held: dict[str, Any] = {}
+    elsewhere = []
     for shard in shards:
-        held |= _unpacked(index.parent / shard, _open(index.parent / shard))[1]
-    absent = sorted(places.keys() - held.keys())
-    if absent:
+        for key, array in _unpacked(index.parent / shard, _open(index.parent / shard))[1].items():
+            if places.get(key) == shard:
+                held[key] = array
+            else:
+                elsewhere.append(f"{key} in {shard} (by the index in {places.get(key, 'none')})")
+    absent = [f"{key} in {places[key]}" for key in sorted(places.keys() - held.keys())]
+    lines = [
+        *(f"  - arrays that are not where it says: {', '.join(absent)}" for _ in absent[:1]),
+        *(f"  - arrays where it names none: {', '.join(elsewhere)}" for _ in elsewhere[:1]),
+    ]
+    if lines:
+        listing = "\n".join(lines)
         raise CheckpointError(
-            f"{index} names arrays that are in none of its shards: {', '.join(absent)}. Shards and "
-            "index are of different models: download all of them again."
+            f"{index} and its shards are of different models:\n{listing}\nDownload all of them "
+            "again."
         )
     return held
 

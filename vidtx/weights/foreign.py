@@ -9,17 +9,21 @@ import jax
 import numpy as np
 
 from vidtx.errors import ConfigError, VidtxError
-from vidtx.weights.examine import best_match, check, entries
+from vidtx.weights.examine import best_match, check, entries, wrapped_images
 from vidtx.weights.files import SUFFIXES, open_weights, weights_file
 from vidtx.weights.infer import Inference
 from vidtx.weights.report import Report
 from vidtx.weights.source import Architecture, Source
-from vidtx.weights.stated import Stated, stated_in_cfg, stated_in_folder
+from vidtx.weights.stated import CHANNEL_ORDERS, Stated, stated_in_cfg, stated_in_folder
 
-_CHANNEL_ORDERS = ("rgb", "bgr")
 # The authors' preparation of clips: the same for every channel.
 _MEAN, _STD = 0.45, 0.225
 _SOMETHING_SOMETHING = 174  # its classes
+_WRAPPED = (
+    "its names begin with model., as those of a TimeSformer's checkpoints and of many programs "
+    "that train image models; without a time embedding it is read as an image model. A TimeSformer "
+    'of space_only is read as one from a file of PyTorch with its weights under "model_state".'
+)
 
 
 def is_foreign(path: str | os.PathLike) -> bool:
@@ -44,6 +48,7 @@ def read_foreign(
     num_heads: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     channel_order: str | None = None,
+    likely_heads: int | None = None,
     shapes_only: bool = False,
 ) -> Source:
     """Reads weights that another library wrote, every key of theirs accounted for.
@@ -59,6 +64,7 @@ def read_foreign(
         a config says, or a square.
       channel_order: ``rgb`` or ``bgr``, in which a TimeSformer wants its clips; None for bgr where
         it is of Something-Something V2, whose published models were trained so, and rgb else.
+      likely_heads: of attention, where nothing tells and they would be guessed, as 64 wide.
       shapes_only: give `jax.ShapeDtypeStruct` in the place of arrays, and read none.
 
     Returns:
@@ -79,16 +85,32 @@ def read_foreign(
         beside = stated_in_folder(found.folder)
         stated = beside if beside.binding else stated
     inference = Inference(
-        match, {key: array.shape for key, array in found.arrays.items()}, stated, num_heads, sides
+        match,
+        {key: array.shape for key, array in found.arrays.items()},
+        stated,
+        num_heads,
+        sides,
+        likely_heads,
     )
     ours = check(found, match, inference)
     architecture = inference.architecture()
     notes = [*filter(None, [match.layout.note]), *stated.notes, *inference.notes]
+    if wrapped_images(match):
+        notes.append(_WRAPPED)
     contract = {}
     if not architecture.is_image_model:
         contract = _contract(architecture, stated, channel_order, notes)
-    elif channel_order is not None:
-        notes.append("an image model asks for no order of channels; channel_order has no effect.")
+    else:
+        if stated.mean and stated.std:
+            notes.append(
+                f"it was trained on pictures prepared with mean {stated.mean} and deviation "
+                f"{stated.std}. A model of clips does not take them over: the authors began from "
+                f"image models with {_MEAN} and {_STD}."
+            )
+        if channel_order is not None:
+            notes.append(
+                "an image model asks for no order of channels; channel_order has no effect."
+            )
     report = Report(tuple(entries(found, match, ours)), tuple(map(_sentence, notes)))
     by_ours = {entry.ours: entry.theirs for entry in report.entries if entry.ours is not None}
     params: dict[str, Any] = {}
@@ -155,9 +177,9 @@ def _checked(num_heads: Any, image_size: Any, channel_order: str | None) -> tupl
             problems.append(
                 f"image_size is {image_size!r}; it must be a number of pixels or (height, width)."
             )
-    if channel_order not in (None, *_CHANNEL_ORDERS):
+    if channel_order not in (None, *CHANNEL_ORDERS):
         problems.append(
-            f"channel_order is {channel_order!r}; it must be {' or '.join(_CHANNEL_ORDERS)}."
+            f"channel_order is {channel_order!r}; it must be {' or '.join(CHANNEL_ORDERS)}."
         )
     if problems:
         raise ConfigError("\n".join(problems))

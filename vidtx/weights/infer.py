@@ -34,6 +34,7 @@ class Inference:
         stated: Stated,
         num_heads: int | None,
         image_size: tuple[int, int] | None,
+        likely_heads: int | None = None,
     ):
         """Infers all of it.
 
@@ -43,6 +44,7 @@ class Inference:
           stated: by a config.
           num_heads: what a person says; None for nothing.
           image_size: likewise, ``(height, width)``.
+          likely_heads: that it has where nothing tells, in the place of a guess.
         """
         self._match, self._shapes, self._stated = match, shapes, stated
         self.problems, self.notes = list(stated.problems), []
@@ -67,7 +69,7 @@ class Inference:
         self.num_classes = self._axis("head.bias", -1) if self.has_head else 0
         self.untold = frozenset(self._untold())
         self._compare()
-        self.num_heads = self._heads(num_heads)
+        self.num_heads = self._heads(num_heads, likely_heads)
         self.image_size = self._image_size(image_size)
 
     def tentative(self) -> Architecture:
@@ -110,8 +112,11 @@ class Inference:
         keys = self._match.found.get((name, 0))
         if not keys:
             return 0
-        zeros = np.broadcast_to(np.float32(0), self._shapes[keys[0]])
+        shape = self._shapes[keys[0]]
+        if 0 in shape:  # an empty array may say any size
+            return 0
         try:
+            zeros = np.broadcast_to(np.float32(0), shape)
             return self._match.layout.form(name).read(zeros).shape[axis]
         except (ValueError, IndexError):  # too few axes, or too many
             return 0
@@ -143,7 +148,7 @@ class Inference:
         else:
             self.notes.append(f"{line}, which counts.")
 
-    def _heads(self, given: int | None) -> int | None:
+    def _heads(self, given: int | None, likely: int | None) -> int | None:
         keys = self._match.found.get(("block_0.attention.qkv.kernel", 0), [])
         per_head = self._match.layout.form("block_0.attention.qkv.kernel").per_head
         of_shape = self._shapes[keys[0]][1:2] if keys and per_head else ()
@@ -159,7 +164,7 @@ class Inference:
         if len(said) > 1:
             lines = " and ".join(f"{value} by {where}" for value, where in said.items())
             self.problems.append(f"the number of heads is {lines}")
-        heads = [*said][-1] if said else next(self._usual_heads(), None)
+        heads = [*said][-1] if said else next(self._usual_heads(likely), None)
         if heads is not None and (heads < 1 or self.embed_dim % heads):
             self.problems.append(
                 f"num_heads is {heads}; it must be a divisor of the width {self.embed_dim}"
@@ -171,10 +176,15 @@ class Inference:
             )
         return heads
 
-    def _usual_heads(self) -> Iterator[int]:
+    def _usual_heads(self, likely: int | None) -> Iterator[int]:
         for size in SIZES.values():
             if (size.embed_dim, size.depth) == (self.embed_dim, self.depth):
                 yield size.num_heads
+        if likely and self.embed_dim and self.embed_dim % likely == 0:
+            self.notes.append(
+                f"nothing tells the number of heads; the model's num_heads {likely} is taken."
+            )
+            yield likely
         if self.embed_dim and self.embed_dim % 64 == 0:
             heads = self.embed_dim // 64
             self.notes.append(

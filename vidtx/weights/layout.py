@@ -36,11 +36,13 @@ class Drop:
       pattern: of their names, the whole.
       reason: why they are left out.
       summary: a name for all of them, where one by one would tell nobody anything.
+      head: why the head is left out with them; None where it is not.
     """
 
     pattern: str
     reason: str
     summary: str | None = None
+    head: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +130,10 @@ class Layout:
                 dropped[key] = drop
             else:
                 unknown.append(key)
+        why = next((drop.head for drop in dropped.values() if drop.head is not None), None)
+        if why is not None:
+            for slot in [slot for slot in found if slot[0].startswith("head.")]:
+                dropped |= {key: Drop(re.escape(key), why) for key in found.pop(slot)}
         return Match(self, found, dropped, unknown, frozenset(prefixes))
 
     def theirs(self, ours: str) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from vidtx.weights.forms import CONV, HEADS_OUT, HEADS_QKV, LINEAR, QKV, SAME, U
 from vidtx.weights.layout import Drop, Layout, Row
 
 _QKV = ("query", "key", "value")
+# What PyTorch puts before names: DistributedDataParallel, and torch.compile.
+_WRAPPERS = ("module.", "_orig_mod.")
 
 
 def _norm(ours: str, theirs: str) -> tuple[Row, ...]:
@@ -142,6 +144,7 @@ _GOOGLE = (
 _PRE_LOGITS = Drop(
     r"pre_logits(\.fc)?[./](weight|kernel|bias)",
     "the layer before the head in pre-training; vidtx has none",
+    head="it reads pre_logits, the layer before it in pre-training, which vidtx does not have",
 )
 _POOLER = Drop(r"pooler\.dense\.(weight|bias)", "the pooler, which no classifier uses")
 _MASK_TOKEN = Drop(r"embeddings\.mask_token", "stands for hidden patches in pre-training")
@@ -162,7 +165,7 @@ def _huggingface_vit(title: str, rows: tuple[Row, ...]) -> Layout:
         rows,
         prefix="vit.",
         bare=("classifier.",),
-        strip=("module.", "vit."),
+        strip=(*_WRAPPERS, "vit."),
         drops=(_POOLER, _MASK_TOKEN),
     )
 
@@ -172,7 +175,7 @@ def _huggingface_deit(title: str, rows: tuple[Row, ...]) -> Layout:
     return Layout(
         title,
         _undistilled(rows),
-        strip=("module.", "deit."),
+        strip=(*_WRAPPERS, "deit."),
         renamed={"cls_classifier.": "classifier."},
         drops=(Drop(own, _DISTILLATION), _POOLER, _MASK_TOKEN),
         writes=False,
@@ -188,11 +191,11 @@ LAYOUTS: Mapping[str, Layout] = {
         strip=("params/", "opt/target/"),
         drops=(_PRE_LOGITS, Drop(r"opt/.*", "the optimiser's state", "opt")),
     ),
-    "timm": Layout("ViT (timm)", _TIMM, strip=("module.", "model."), drops=(_PRE_LOGITS,)),
+    "timm": Layout("ViT (timm)", _TIMM, strip=(*_WRAPPERS, "model."), drops=(_PRE_LOGITS,)),
     "timm_distilled": Layout(
         "DeiT, distilled (timm)",
         _undistilled(_TIMM),
-        strip=("module.", "model."),
+        strip=(*_WRAPPERS, "model."),
         drops=(Drop(r"dist_token|head_dist\.(weight|bias)", _DISTILLATION), _PRE_LOGITS),
         writes=False,
         note=_TWO_HEADS,
@@ -207,7 +210,7 @@ LAYOUTS: Mapping[str, Layout] = {
         "TimeSformer (official)",
         _TIMM + _TIMM_TIME,
         prefix="model.",
-        strip=("module.", "model."),
+        strip=(*_WRAPPERS, "model."),
         drops=(_PRE_LOGITS,),
         of_images=False,
     ),
@@ -216,7 +219,7 @@ LAYOUTS: Mapping[str, Layout] = {
         _HF_TIMESFORMER,
         prefix="timesformer.",
         bare=("classifier.",),
-        strip=("module.", "timesformer."),
+        strip=(*_WRAPPERS, "timesformer."),
         drops=(_POOLER,),
         of_images=False,
     ),

@@ -224,11 +224,12 @@ def _refusal(
         lines.append(f"{name}{times}: {there} there, {here} in the model")
     listing = "\n".join(f"  - {line}" for line in lines)
     own = source.architecture
+    guessed = [f" {note}" for note in source.report.notes if "number of heads" in note]
     return (
         f"The weights of {source.path} are not of this model:\n{listing}\nThey are of "
         f"{own.name} with embed_dim={own.embed_dim}, depth={own.depth}, "
         f"num_heads={own.num_heads}: give the model these, or name other weights. Scheme, frames, "
-        "image size and classes may differ."
+        f"image size and classes may differ.{''.join(guessed)}"
     )
 
 

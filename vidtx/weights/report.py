@@ -60,6 +60,9 @@ class Report:
     def after(self, earlier: "Report") -> "Report":
         """Both as one, where this one's ``theirs`` are the other one's ``ours``.
 
+        What reading left something of is ``resized``, although all of that is used. What is dropped
+        is told by why alone, not by how it was read.
+
         Args:
           earlier: of reading a file into vidtx's names; this is of fitting those to a model.
         """
@@ -68,9 +71,11 @@ class Report:
         for entry in self.entries:
             before = [sources[name] for name in entry.theirs]
             theirs = tuple(name for one in before for name in one.theirs)
-            hows = dict.fromkeys([*(one.how for one in before), entry.how])
-            how = "; ".join(filter(None, hows))
-            entries.append(dataclasses.replace(entry, theirs=theirs, how=how))
+            read = () if entry.fate == "dropped" else (one.how for one in before)
+            how = "; ".join(filter(None, dict.fromkeys([*read, entry.how])))
+            cut = entry.fate == "used" and any(one.fate == "resized" for one in before)
+            fate = "resized" if cut else entry.fate
+            entries.append(dataclasses.replace(entry, fate=fate, theirs=theirs, how=how))
         return Report(tuple(entries), tuple(dict.fromkeys((*earlier.notes, *self.notes))))
 
     def lines(self) -> Iterator[str]:

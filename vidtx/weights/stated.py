@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,14 @@ from typing import Any
 import yaml
 
 from vidtx.errors import CheckpointError
+from vidtx.weights.values import positive, short_side, sides, three, whole
 
 ATTENTION_TYPES = {
     "divided_space_time": "divided",
     "joint_space_time": "joint",
     "space_only": "space",
 }
+CHANNEL_ORDERS = ("rgb", "bgr")
 _EPSILON = 1e-6  # of our LayerNorms
 _GELU = ("gelu", "gelu_python")  # the exact one; others approximate it
 _NO_NAME = re.compile(r"LABEL_\d+")
@@ -73,7 +76,7 @@ def stated_in_folder(folder: pathlib.Path) -> Stated:
         if "architecture" in config:
             return _of_timm(config, str(path))
         return _of_transformers(config, str(path), _preprocessor(folder))
-    except (TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         raise CheckpointError(
             f"{path}, or the preprocessor's config beside it, cannot be understood ({error!r}): "
             "download it again, or name the file of weights under another name without it."
@@ -94,15 +97,18 @@ def stated_in_cfg(cfg: str) -> Stated:
         return Stated(
             where=where,
             scheme=ATTENTION_TYPES.get(kind),
-            num_frames=_whole(data.get("NUM_FRAMES")),
-            image_size=_sides(data.get("TRAIN_CROP_SIZE")),
-            num_classes=_whole(model.get("NUM_CLASSES")),
-            mean=_three(data.get("MEAN")),
-            std=_three(data.get("STD")),
-            eval_short_side=_whole(data.get("TEST_CROP_SIZE")),
+            num_frames=whole(data.get("NUM_FRAMES")),
+            image_size=sides(data.get("TRAIN_CROP_SIZE")),
+            num_classes=whole(model.get("NUM_CLASSES")),
+            mean=three(data.get("MEAN")),
+            std=positive(data.get("STD")),
+            eval_short_side=whole(data.get("TEST_CROP_SIZE")),
             dataset=train.get("DATASET"),
         )
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+    except (
+        yaml.YAMLError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError,
+        RecursionError,
+    ) as error:  # fmt: skip
         line = str(error).partition("\n")[0]
         return Stated(where, notes=(f"{where} cannot be understood and is left aside: {line}.",))
 
@@ -110,7 +116,7 @@ def stated_in_cfg(cfg: str) -> Stated:
 def _of_transformers(config: Mapping, where: str, processor: Mapping) -> Stated:
     of_images = config.get("model_type") != "timesformer"
     names = [name for _, name in sorted(_labels(config).items())]
-    patch = _sides(config.get("patch_size"))
+    patch = sides(config.get("patch_size"))
     epsilon = config.get("layer_norm_eps", 1e-12 if of_images else _EPSILON)
     note = (
         f"its LayerNorms add {epsilon:g} to the variance, vidtx's {_EPSILON:g}, which changes "
@@ -118,23 +124,24 @@ def _of_transformers(config: Mapping, where: str, processor: Mapping) -> Stated:
     )
     size, crop = processor.get("size"), processor.get("crop_size")
     mean, std = _normalisation(processor)
+    recorded = dict((config.get("vidtx") or {}).get("contract") or {})
     return Stated(
         where=where,
         binding=True,
         scheme=ATTENTION_TYPES.get(config.get("attention_type")),
-        num_frames=_whole(config.get("num_frames")),
-        image_size=_sides(config.get("image_size")),
+        num_frames=whole(config.get("num_frames")),
+        image_size=sides(config.get("image_size")),
         num_classes=len(names) or None,
-        embed_dim=_whole(config.get("hidden_size")),
-        depth=_whole(config.get("num_hidden_layers")),
-        num_heads=_whole(config.get("num_attention_heads")),
+        embed_dim=whole(config.get("hidden_size")),
+        depth=whole(config.get("num_hidden_layers")),
+        num_heads=whole(config.get("num_attention_heads")),
         patch_size=patch[0] if patch else None,
         mean=mean,
         std=std,
-        eval_short_side=_short_side(size) or _short_side(crop),
-        recorded=dict((config.get("vidtx") or {}).get("contract") or {}),
+        eval_short_side=short_side(size) or short_side(crop),
+        recorded=recorded,
         class_names=None if all(map(_NO_NAME.fullmatch, names)) else tuple(names),
-        problems=tuple(_problems(config, epsilon, of_images)),
+        problems=(*_problems(config, epsilon, of_images), *_misrecorded(recorded)),
         notes=(note,) if of_images and epsilon != _EPSILON else (),
     )
 
@@ -154,26 +161,57 @@ def _problems(config: Mapping, epsilon: float, of_images: bool) -> Iterator[str]
     width, hidden = config.get("hidden_size"), config.get("intermediate_size")
     if width and hidden and hidden != 4 * width:
         yield f"intermediate_size is {hidden}; it must be 4 · hidden_size, {4 * width}"
-    patch = _sides(config.get("patch_size"))
+    patch = sides(config.get("patch_size"))
     if patch and patch[0] != patch[1]:
         yield f"patch_size is {config['patch_size']}; patches must be square"
     if not of_images and epsilon != _EPSILON:
         yield f"layer_norm_eps is {epsilon:g}; it must be {_EPSILON:g}"
 
 
+def _misrecorded(recorded: Mapping[str, Any]) -> Iterator[str]:
+    """What vidtx cannot have put on record; of what the arrays tell, they count in any case."""
+
+    def number(value: Any) -> bool:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+        )
+
+    def text(value: Any) -> bool:
+        return isinstance(value, str)
+
+    for option, fits, wanted in (
+        ("data.channel_order", CHANNEL_ORDERS.__contains__, "rgb or bgr"),
+        (
+            "data.stride",
+            lambda value: number(value) and isinstance(value, int),
+            "a whole number above 0",
+        ),
+        (
+            "data.target_fps",
+            lambda value: value is None or number(value),
+            "a number above 0, or null",
+        ),
+        ("data.multi_label", lambda value: isinstance(value, bool), "true or false"),
+        *((name, text, "a text") for name in ("data.sampling", "data.short_videos")),
+        *((name, text, "a text") for name in ("dataset", "fingerprint")),
+    ):
+        if option in recorded and not fits(recorded[option]):
+            yield f"vidtx.contract says {option} {recorded[option]!r}; it must be {wanted}"
+
+
 def _of_timm(config: Mapping, where: str) -> Stated:
     pretrained = config.get("pretrained_cfg") or {}
     pool = config.get("global_pool") or "token"
-    mean, std = _three(pretrained.get("mean")), _three(pretrained.get("std"))
-    note = f"it was trained on pictures prepared with mean {mean} and deviation {std}."
     size = pretrained.get("input_size")
     activation = (config.get("model_args") or {}).get("act_layer", "gelu")
     return Stated(
         where=where,
         binding=True,
         # Zero classes are a model without a head.
-        num_classes=_whole(config.get("num_classes", pretrained.get("num_classes"))) or None,
-        image_size=_sides(size[1:]) if size else None,
+        num_classes=whole(config.get("num_classes", pretrained.get("num_classes"))) or None,
+        image_size=sides(size[1:]) if size else None,
+        mean=three(pretrained.get("mean")),
+        std=positive(pretrained.get("std")),
         problems=tuple(
             problem
             for wrong, problem in (
@@ -182,7 +220,6 @@ def _of_timm(config: Mapping, where: str) -> Stated:
             )
             if wrong
         ),
-        notes=(note,) if mean and std else (),
     )
 
 
@@ -201,12 +238,14 @@ def _normalisation(processor: Mapping) -> tuple[list[float] | None, list[float] 
         return None, None
     mean, std = [0.0] * 3, [1.0] * 3
     if processor.get("do_normalize", True):
-        mean, std = _three(processor.get("image_mean")), _three(processor.get("image_std"))
+        mean, std = three(processor.get("image_mean")), positive(processor.get("image_std"))
     factor = 1.0
     if processor.get("do_rescale", True):
         factor = 255 * processor.get("rescale_factor", 1 / 255)
     else:
         factor = 255.0
+    if not 0 < factor < math.inf:
+        raise ValueError(f"rescale_factor is {processor['rescale_factor']}; it must be above 0")
     if mean is None or std is None or abs(factor - 1) < 1e-6:
         return mean, std
     return [value / factor for value in mean], [value / factor for value in std]
@@ -223,36 +262,6 @@ def _json(path: pathlib.Path) -> Mapping | None:
         tree = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(tree, dict):
             raise ValueError(f"it holds one {type(tree).__name__}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}. Download it again.") from error
     return tree
-
-
-def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _sides(value: Any) -> tuple[int, int] | None:
-    """``(height, width)`` of one number for both, two numbers, or the two by name."""
-    if value is None:
-        return None
-    if isinstance(value, Mapping):
-        return int(value["height"]), int(value["width"])
-    height, width = value if isinstance(value, list | tuple) else (value, value)
-    return int(height), int(width)
-
-
-def _short_side(size: Any) -> int | None:
-    if isinstance(size, Mapping) and "shortest_edge" in size:
-        return int(size["shortest_edge"])
-    sides = _sides(size)
-    return None if sides is None else min(sides)
-
-
-def _three(value: Any) -> list[float] | None:
-    if value is None:
-        return None
-    values = value if isinstance(value, list | tuple) else [value] * 3
-    if len(values) != 3:
-        raise ValueError(f"{values} is not a number for each of three channels")
-    return [float(one) for one in values]

@@ -45,7 +45,7 @@ class Stored:
 
 def damaged(path: pathlib.Path, error: BaseException | str) -> CheckpointError:
     """The error of a file that cannot be read to its end."""
-    return CheckpointError(f"{path} cannot be read: {error}. {_AGAIN}")
+    return CheckpointError(f"{path} cannot be read: {str(error) or repr(error)}. {_AGAIN}")
 
 
 def npz_arrays(path: pathlib.Path) -> dict[str, Stored]:
@@ -61,7 +61,9 @@ def npz_arrays(path: pathlib.Path) -> dict[str, Stored]:
                 for name in archive.namelist()
                 if name.endswith(".npy")
             }
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # a damaged archive, or array in it, can fail in any way
         raise damaged(path, error) from error
 
 
@@ -74,6 +76,13 @@ def _npz_array(path: pathlib.Path, archive: zipfile.ZipFile, name: str) -> Store
             else np.lib.format.read_array_header_2_0
         )
         shape, _, dtype = header(file)
+        start = file.tell()
+    # Before anything of that size is made room for. Objects are never read.
+    held = archive.getinfo(name).file_size - start
+    if not dtype.hasobject and (
+        min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != held
+    ):
+        raise ValueError(f"{name} says that it is {dtype.name}{list(shape)}, and has {held} bytes")
     # NumPy writes bfloat16 as two bytes of nothing in particular.
     bfloat16 = dtype == np.dtype("V2")
 
@@ -81,8 +90,10 @@ def _npz_array(path: pathlib.Path, archive: zipfile.ZipFile, name: str) -> Store
         try:
             with zipfile.ZipFile(path) as archive, archive.open(name) as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)
-        except (zipfile.BadZipFile, EOFError, ValueError) as error:
-            raise damaged(path, f"{name}: {error}") from error
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:
+            raise damaged(path, f"{name}: {str(error) or repr(error)}") from error
         return array.view(BFLOAT16) if bfloat16 else array
 
     return Stored(shape, "bfloat16" if bfloat16 else dtype.name, read)
