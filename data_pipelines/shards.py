@@ -86,7 +86,10 @@ def missing_data_set(name: str, data_dir: str | os.PathLike, versions: list[str]
             "them as they are with data.source=folder, or build them: vidtx data build folder "
             f"--videos={os.fspath(folder / base)} --name={base}_built --out={os.fspath(data_dir)}"
         )
-    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
+    held = "no folder"
+    if folder.is_dir():  # beside data sets there may be files and what begins with a dot
+        inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        held = sorted(path.name for path in inside if path.is_dir())
     return f"no data set {base!r} in {data_dir} (it holds {held}). {build_command(base, data_dir)}"
 
 

@@ -5,7 +5,9 @@ r"""Few-shot: fine-tuning on ``shots`` videos of each class, judged on the whole
 
 ``shots=5`` unless given. The videos are the first so many of each class in an order that the seed
 draws, so that ``--config.seed=1`` trains on others: report the mean over several runs.
-``docs/recipes.md`` has all arguments. The values are ours; nothing was measured here.
+``docs/recipes.md`` has all arguments. Folders ``train`` and ``val`` of one's own
+(``dataset=my_videos,source=folder``) need ``--config.data.eval_split=validation``. The values are
+ours; nothing was measured here.
 """
 
 from experiments.arguments import Key

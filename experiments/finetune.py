@@ -4,9 +4,10 @@ r"""Fine-tuning as it is done today: what the paper's recipe of 2021 had no need
     python -m vidtx.main --config=finetune:dataset=my_videos,source=folder --workdir=runs/mine
 
 ``dataset=NAME`` is a published data set (ucf101 unless given) or one's own; ``docs/recipes.md`` has
-all arguments. The values are those with which MAE and VideoMAE are fine-tuned (He et al. 2022; Tong
-et al. 2022), but for what a line calls ours. Nothing was published for TimeSformer with it, and
-nothing was measured here.
+all arguments. One's own is judged on ``test``; where its folders are ``train`` and ``val``, add
+``--config.data.eval_split=validation``. The values are those with which MAE and VideoMAE are
+fine-tuned (He et al. 2022; Tong et al. 2022), but for what a line calls ours. Nothing was published
+for TimeSformer with it, and nothing was measured here.
 """
 
 from experiments.transfer import transfer

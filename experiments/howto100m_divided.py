@@ -21,18 +21,7 @@ those of 32 frames or more hold its last frame to their end.
 
 from experiments.recipes import recipe
 
-# Clips of 8 frames that cover a video on average.
-_CLIPS_OF_8 = 48
-
 
 def get_config(argument=None):
     """The paper's recipe; ``argument`` as of ``docs/recipes.md``."""
-    return recipe("howto100m", "howto100m", argument, pretrain="k400", own=_own)
-
-
-def _own(config):
-    config.data.target_fps = 30.0
-    config.eval.temporal_position = "cover"
-    config.eval.temporal_views = max(1, 2 * _CLIPS_OF_8 * 8 // config.data.frames)
-    config.eval.spatial_crops = 1
-    config.eval.global_batch = 1  # a step holds all clips of its videos
+    return recipe("howto100m", "howto100m", argument, pretrain="k400")

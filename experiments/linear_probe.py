@@ -5,6 +5,14 @@ r"""Linear probe: how good are frozen features? Only the last layer is trained.
 
 It compares pre-trainings (``pretrain=in21k`` and ``k400``) at little cost, and is the strongest
 that a few hundred videos bear when fine-tuning overfits. ``docs/recipes.md`` has all arguments.
+Folders ``train`` and ``val`` of one's own need ``--config.data.eval_split=validation``.
+
+Frozen features are those of pixels as the model knows them. Here pixels are normalised as for the
+released TimeSformers, by 0.45 and 0.225; ViTs of images had others, which a frozen model cannot
+learn its way out of. With ``pretrain=in21k`` set ``--config.data.mean="(0.5, 0.5, 0.5)"`` and
+``--config.data.std="(0.5, 0.5, 0.5)"``; with ``pretrain=in1k`` (DeiT)
+``--config.data.mean="(0.485, 0.456, 0.406)"`` and ``--config.data.std="(0.229, 0.224, 0.225)"``.
+
 Usual practice of linear probes; nothing was published for TimeSformer, and nothing measured here.
 """
 

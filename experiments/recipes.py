@@ -82,7 +82,7 @@ def prepare(
     keys: Mapping[str, Key],
     words: Mapping[str, str],
 ) -> None:
-    """Sets model, data and first weights of a config as words tell, in place.
+    """Sets model, data, judging and first weights of a config as words tell, in place.
 
     Args:
       config: to be changed.
@@ -109,10 +109,18 @@ def prepare(
     config.data.flip = dataset.flip
     config.data.frames = frames
     config.data.stride = dataset.stride(frames)
+    config.data.target_fps = dataset.target_fps
     config.data.image_size = (side, side)
     config.data.short_side = {224: (256, 320), 448: (448, 512)}[side]
+    config.data.short_side_draw = dataset.short_side_draw
     config.data.eval_short_side = side
     config.data.threads = 16
+    config.eval.average = dataset.average
+    if dataset.covering:
+        config.eval.temporal_position = "cover"
+        config.eval.temporal_views = dataset.views(frames)
+        config.eval.spatial_crops = 1
+        config.eval.global_batch = 1  # a step holds all clips of its videos
     if RUNLOCAL in words:  # begins with none
         return
     try:
@@ -140,4 +148,4 @@ def name_of(experiment: str, given: Mapping[str, str], words: Mapping[str, str])
 
 
 def _plain(word: str) -> str:
-    return word.lower().replace("/", "")
+    return word.lower().replace("/", "").replace(":", "_")

@@ -22,7 +22,5 @@ def get_config(argument=None, size="base"):
 
 
 def _own(config):
-    config.data.short_side_draw = "inverse"
     if "timesformer" not in (config.train.init_from or ""):  # those of Kinetics-400 are fed as RGB
         config.data.channel_order = "bgr"
-    config.eval.average = "logits"

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from ml_collections import ConfigDict
 
 from experiments.arguments import RUNLOCAL, Key, parse
-from experiments.datasets import DATASETS, Dataset
+from experiments.datasets import Dataset, known
 from experiments.defaults import defaults
 from experiments.local import make_local
 from experiments.recipes import model_keys, name_of, prepare
 
 # Of a data set that is not known, nor how long its videos are: a frame of each of so many equal
-# parts, so that a clip spans its video in any case.
+# parts, so that a clip spans its video in any case. What it is judged on is the split that a build
+# or a folder without splits has; one with a ``validation`` needs data.eval_split, and says so.
 _OWN = Dataset("test", sampling="segments")
 
 
@@ -29,8 +30,9 @@ def transfer(
 
     Args:
       experiment: the config's name begins with it.
-      argument: what stands behind the colon. ``dataset=NAME`` is one of ``DATASETS`` or one's own,
-        ucf101 unless given; ``source=folder`` reads videos as they are.
+      argument: what stands behind the colon. ``dataset=NAME`` or ``dataset=NAME:VERSION`` is one
+        of ``DATASETS`` or one's own, ucf101 unless given; ``source=folder`` reads videos as they
+        are.
       own: makes the recipe's own changes, in place, of a config and the argument's words.
       keys: that the recipe takes beyond the shared ones.
 
@@ -39,7 +41,7 @@ def transfer(
     """
     named = [word for word in (argument or "").split(",") if word.startswith("dataset=")]
     name = (named[0].removeprefix("dataset=") if named else "") or "ucf101"
-    dataset = DATASETS.get(name, _OWN)
+    dataset = known(name) or _OWN
     taken = {
         "dataset": Key(),
         "source": Key(("tfds", "folder")),

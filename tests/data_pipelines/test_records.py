@@ -78,6 +78,14 @@ def test_unknown_splits_list_the_known(dataset, split):
         dataset.open(split)
 
 
+def test_what_lies_beside_data_sets_is_not_called_one(own):
+    (own.data_dir / ".motions.lock").touch()
+    (own.data_dir / ".cache").mkdir()
+    (own.data_dir / "notes.txt").touch()
+    with pytest.raises(errors.DatasetMissingError, match=r"it holds \['demo'\]\)"):
+        records.describe("other", own.data_dir)
+
+
 def test_half_built_data_sets_are_damaged(own):
     own.folder.rename(own.folder.with_name("incomplete.4XY_1.0.0"))
     with pytest.raises(errors.DatasetDamagedError, match=r"half-built.*incomplete\.4XY_1\.0\.0"):

@@ -1,13 +1,18 @@
 """What stands behind a config's colon: what it does, and how a wrong word is told."""
 
+import dataclasses
+
 import pytest
 
 from experiments.arguments import SCHEMES as NAMES
+from experiments.datasets import DATASETS
 from vidtx import run
 from vidtx.config import experiments, load_config, resolve
 from vidtx.errors import ConfigError
 from vidtx.models import SCHEMES
 from vidtx.run.programs import CLASSES
+
+AUGMENTATION = ("rand_augment", "rand_augment_magnitude", "color_jitter", "erase")
 
 
 def spec_of(reference):
@@ -177,6 +182,40 @@ def test_recipes_of_today_take_any_data_set(recipe):
     assert (own.data.sampling, own.data.frames, own.model.scheme) == ("segments", 16, "joint")
 
 
+@pytest.mark.parametrize("recipe", ["finetune", "linear_probe", "few_shot"])
+def test_recipes_of_today_sample_and_judge_a_published_data_set_as_its_own_recipe(recipe):
+    """Also a version of it; Kinetics-700 has no recipe of its own, and is as Kinetics-600."""
+    own = {
+        "kinetics600": "k600_divided",
+        "kinetics700": "k600_divided",
+        "something_something_v2": "ssv2_divided",
+        "diving48": "diving48_divided",
+        "howto100m": "howto100m_divided",
+    }
+    for name, reference in own.items():
+        # Weights that are fed as BGR by the paper's recipe alone.
+        paper = spec_of(f"{reference}:frames=32,pretrain=k400")
+        today = spec_of(f"{recipe}:dataset={name}:1.0.0,frames=32")
+        data = dataclasses.replace(
+            paper.data,
+            name=f"{name}:1.0.0",
+            **{key: getattr(today.data, key) for key in (*AUGMENTATION, "per_class")},
+        )
+        assert today.data == data
+        judged = dataclasses.replace(today.eval, every_epochs=paper.eval.every_epochs)
+        assert judged == paper.eval
+        assert today.name == f"{recipe}_divided_{name}_1.0.0_32"
+        plain = spec_of(f"{recipe}:dataset={name},frames=32")
+        assert dataclasses.replace(plain.data, name=today.data.name) == today.data
+        weights = "hf:google/vit-base-patch16-224-in21k"
+        assert (today.train.init_from == weights) == name.startswith("kinetics")
+    howto, ssv2 = (spec_of(f"{recipe}:dataset={name}") for name in ("howto100m", list(own)[2]))
+    assert (howto.data.target_fps, howto.eval.temporal_position) == (30.0, "cover")
+    assert (howto.eval.temporal_views, howto.eval.spatial_crops) == (96, 1)
+    assert (ssv2.data.flip, ssv2.data.eval_split) == (False, "validation")
+    assert (ssv2.data.short_side_draw, ssv2.eval.average) == ("inverse", "logits")
+
+
 def test_shots_are_videos_of_each_class():
     assert spec_of("few_shot").data.per_class == 5
     assert spec_of("few_shot:dataset=hmdb51,shots=16").data.per_class == 16
@@ -187,4 +226,5 @@ def test_shots_are_videos_of_each_class():
 
 def test_every_data_set_of_a_recipe_is_known():
     names = {load_config(name).data.name for name in experiments()}
-    assert names - CLASSES.keys() <= {"howto100m"}
+    assert DATASETS.keys() | names <= CLASSES.keys()
+    assert CLASSES["kinetics700"] == 700

@@ -52,6 +52,39 @@ def test_a_folder_is_trained_on_and_said_to_be_slower(finished, videos, capsys):
     assert "Finished already" in said
 
 
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"data.eval_split": "test"}, "--config.data.eval_split=validation"),
+        ({"data.eval_split": "test[:50%]+test"}, "--config.data.eval_split=validation"),
+        ({"data.train_split": "training"}, "--config.data.train_split=train"),
+        # There is one, and only the slice is empty.
+        ({"data.eval_split": "validation[:1%]"}, None),
+    ],
+)
+def test_a_split_that_is_not_there_is_answered_with_the_flag(
+    videos, tmp_path, capsys, changes, flag
+):
+    """As the recipes of today ask of one's own data set for ``test``."""
+    assert main.main(arguments(videos, tmp_path / "run", **OPTIONS | changes)) == 2
+    said = capsys.readouterr().err
+    assert "it has splits ['train', 'validation']" in said
+    assert (f"Here it may be {flag}." in said) if flag else ("Here it may be" not in said)
+
+
+@pytest.mark.parametrize("name", ["yours", "file"])
+def test_a_folder_that_is_not_there_is_told_in_options_of_a_run(videos, tmp_path, capsys, name):
+    (videos / "file").touch()
+    options = OPTIONS | {"data.name": name}
+    assert main.main(arguments(videos, tmp_path / "run", **options)) == 2
+    said = capsys.readouterr().err
+    what = "does not exist" if name == "yours" else "is a file, not a folder"
+    assert f"reads the folder {videos / name}, which {what}." in said
+    assert "--config.data.name=NAME" in said
+    assert "--config.data.data_dir=FOLDER" in said
+    assert "--videos" not in said
+
+
 def test_weights_bring_along_how_their_clips_were_prepared(finished, videos, tmp_path, capsys):
     """Also if one checkpoint is all that was copied."""
     copy = shutil.copytree(finished / "checkpoints" / "2", tmp_path / "2")

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
 from jax.sharding import Mesh
 
 from data_pipelines import motions
+from data_pipelines.errors import DatasetMissingError, UnknownSplitError
 from data_pipelines.few_shot import ChosenSource, few_of_each_class
 from data_pipelines.folder import FolderDataset, FolderSource
 from data_pipelines.labels import check_labels
@@ -44,27 +46,60 @@ def describe_and_open(
     """
     data = spec.data
     if data.source == "folder":
-        folder = FolderDataset(data.name, data.data_dir)
+        folder = _own_folder(spec)
         command = f"{folder.build_command}, then data.source=tfds and data.name={folder.built_name}"
-        return folder.describe(), _chosen(spec, folder.open_split), command
-    name = _full_name(spec)
-    open_one = functools.partial(open_split, name, data_dir=data.data_dir)
-    return describe(name, data.data_dir), _chosen(spec, open_one), None
+        description, open_one = folder.describe(), folder.open_split
+    else:
+        name, command = _full_name(spec), None
+        description = describe(name, data.data_dir)
+        open_one = functools.partial(open_split, name, data_dir=data.data_dir)
+    return description, functools.partial(_open, spec, description, open_one), command
 
 
-def _chosen(spec: RunSpec, open_one: Callable[[str], Source]) -> Callable[[str], Source]:
-    """What opens splits, and of the train split a few videos of each class, if so many are set."""
-    per_class = spec.data.per_class
-    if per_class is None:
-        return open_one
+def _own_folder(spec: RunSpec) -> FolderDataset:
+    """The folder of videos that is read as it is; names a run's options if it is absent."""
+    data = spec.data
+    path = as_path(data.data_dir) / data.name
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise DatasetMissingError(
+            f"data.source=folder reads the folder {absolute(path)}, which {what}. Name the one "
+            "that holds CLASS/clip.mp4, or train/CLASS/clip.mp4 and val/CLASS/clip.mp4, with "
+            "--config.data.name=NAME, and what it lies in with --config.data.data_dir=FOLDER."
+        )
+    return FolderDataset(data.name, data.data_dir)
 
-    def open_chosen(split: str) -> Source:
+
+def _open(
+    spec: RunSpec,
+    description: DatasetDescription,
+    open_one: Callable[[str], Source],
+    split: str,
+) -> Source:
+    """A split; of the train split a few videos of each class, if so many are set."""
+    try:
         source = open_one(split)
-        if split != spec.data.train_split:
-            return source
-        return few_of_each_class(source, per_class, spec.seed)
+    except UnknownSplitError as error:
+        raise UnknownSplitError(f"{error}{_other_split(spec, description, split)}") from error
+    if spec.data.per_class is None or split != spec.data.train_split:
+        return source
+    return few_of_each_class(source, spec.data.per_class, spec.seed)
 
-    return open_chosen
+
+def _other_split(spec: RunSpec, description: DatasetDescription, split: str) -> str:
+    """The end of a message: the flag that names a split that is there, where there is one."""
+    roles = {"eval_split": spec.data.eval_split, "train_split": spec.data.train_split}
+    role = next((role for role, named in roles.items() if named == split), None)
+    if role is None or _first_name(split) in description.splits:  # a slice of one, and impossible
+        return ""
+    taken = {_first_name(named) for named in roles.values()}
+    others = [name for name in description.splits if name not in taken]
+    return f" Here it may be --config.data.{role}={'|'.join(others)}." if others else ""
+
+
+def _first_name(split: str) -> str:
+    """Name of a split, or of the first that slices such as ``train[:10%]+test`` are of."""
+    return re.split(r"[\[+]", split)[0].strip()
 
 
 def clip_spec(spec: RunSpec) -> ClipSpec:

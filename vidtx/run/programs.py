@@ -36,6 +36,7 @@ CLASSES = {
     "howto100m": 1059,
     "kinetics400": 400,
     "kinetics600": 600,
+    "kinetics700": 700,
     "motions": 8,
     "something_something_v2": 174,
     "ucf101": 101,
