@@ -16,12 +16,23 @@ from it.
 from __future__ import annotations
 
 import argparse
-import math
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from benchmarks.compiled import DEPTH, Found, Results, Step, compile_all
+from benchmarks.compiled import (
+    DEPTH,
+    Found,
+    Results,
+    Step,
+    chips_of,
+    compile_all,
+    markdown,
+    most_clips,
+    seconds_of_work,
+    total,
+    utilisation,
+)
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "scaling.md"
@@ -60,27 +71,9 @@ WHOLE = ("base", "v5e:1x1", 8)
 def step_of(variant: str, topology: str, clips: int, **mesh: int) -> Step:
     """Training a variant with so many clips on each chip of a slice."""
     config, changes = VARIANTS[variant]
-    chips = math.prod(map(int, topology.partition(":")[2].split("x")))
     changes = {**changes, **{f"mesh.{axis}": length for axis, length in mesh.items()}}
-    changes["train.global_batch"] = max(1, clips * chips // mesh.get("sequence", 1))
+    changes["train.global_batch"] = max(1, clips * chips_of(topology) // mesh.get("sequence", 1))
     return Step(config, topology, tuple(changes.items()))
-
-
-def total(found: Found, clips: float | None = None) -> float:
-    """Bytes that a device needs; for other clips in proportion, but for weights and program."""
-    memory, own = found["memory"], found["clips_per_device"]
-    grows = memory["temporaries"] + memory["batch"]
-    return memory["total"] + grows * ((own if clips is None else clips) / own - 1)
-
-
-def most_clips(found: Found) -> int:
-    """The power of two of clips that fits a chip."""
-    clips = 1
-    while total(found, 2 * clips) <= found["memory"]["limit"]:
-        clips *= 2
-    if total(found, clips) > found["memory"]["limit"]:
-        raise SystemExit(f"not one clip fits {found['topology']}")
-    return clips
 
 
 def fits(results: Results) -> dict[tuple[str, str], Found]:
@@ -90,24 +83,14 @@ def fits(results: Results) -> dict[tuple[str, str], Found]:
     return dict(zip(cells, compile_all(results, steps), strict=True))
 
 
-def seconds_of_work(found: Found) -> float:
-    """Of a step without communication, by the slowest model."""
-    times = found["times"]
-    return max(times["compute"], times["memory"], times["cycles"] or 0.0)
-
-
-def utilisation(found: Found) -> float:
-    """Model FLOPs utilisation that this allows."""
-    work = found["model_flops_per_clip"] * found["clips_per_device"]
-    return work / (found["chip"]["peak_flops"] * seconds_of_work(found))
-
-
 def fits_table(found: Mapping[tuple[str, str], Found]) -> str:
     """The smallest slices."""
     rows = []
     for (variant, place), one in found.items():
         own, limit, times = one["clips_per_device"], one["memory"]["limit"], one["times"]
         clips = most_clips(one)
+        if not clips:
+            raise SystemExit(f"not one clip of {variant} fits {place}")
         roofline = max(times["compute"], times["memory"])
         bound = "compute" if roofline == times["compute"] else "memory"
         rows.append(
@@ -199,12 +182,6 @@ def whole_line(results: Results) -> str:
         f"From one and two blocks, against all {DEPTH} compiled ({WHOLE[0]} on `{WHOLE[1]}`): "
         f"{parts}."
     )
-
-
-def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
-    """A table."""
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import gc
 import os
 import shutil
 import tempfile
@@ -13,11 +14,18 @@ from tests import tiny_run
 
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
+# Tracing makes many objects and few cycles: a tenth of the time went into looking for them.
+gc.set_threshold(100_000, 50, 100)
+
 # With libtpu installed, JAX would look for a TPU first, and complain. JAX_PLATFORMS=cuda,cpu tests
 # what needs a GPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-# Half of what these tests cost is compiling, mostly of the same programs in other processes.
+# Half of what these tests cost is compiling, mostly of the same programs in other processes: as
+# fast as in those, whose flags are a part of what the cache goes by. Not for a GPU, where they
+# would change what is tested.
+if os.environ["JAX_PLATFORMS"] == "cpu":
+    os.environ.setdefault("XLA_FLAGS", tiny_run.environment()["XLA_FLAGS"])
 if _CACHE not in os.environ:
     os.environ[_CACHE] = tempfile.mkdtemp(prefix="vidtx-tests-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

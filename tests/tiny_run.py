@@ -36,6 +36,7 @@ def environment(devices=1):
         # Compiling is what these programs spend their time on.
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
     ]
     if importlib.metadata.version("jax").startswith("0.10."):
         flags.append("--xla_cpu_use_fusion_emitters=false")  # three times as long to compile
