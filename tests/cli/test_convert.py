@@ -69,7 +69,7 @@ def test_names_of_classes_are_read_from_a_file(command, source, tmp_path):
     names.write_bytes(b"\xff\xfe\xfd")
     assert "no UTF-8" in command(*line, code=2).err
     names.unlink()
-    assert "Name another path" in command(*line, code=2).err
+    assert f"--class_names={names} cannot be read: No such file" in command(*line, code=2).err
     assert not (tmp_path / "b").exists()
 
 
@@ -77,6 +77,10 @@ def test_exit_codes_say_whose_fault_it_is(command, source, tmp_path, monkeypatch
     target = tmp_path / "a"
     assert "no file or folder" in command("convert", tmp_path / "no", target, code=2).err
     assert "holds files" in command("convert", source, source, code=2).err
+    inside = source / "config.json" / "a" / "b"
+    assert f"target (DST) {inside} cannot be" in command("convert", source, inside, code=2).err
+    unwritable = "/proc/nowhere/a"  # in which nobody can make a folder
+    assert f"(DST) {unwritable} cannot be" in command("convert", source, unwritable, code=2).err
     assert "height,width" in command("convert", source, target, "--image_size=1x2", code=2).err
     assert "resize" in command("convert", source, target, "--resize=cubic", code=2).err
     wrong = ("convert", source, target, "--scheme=axial", "--image_size=16,24")

@@ -1,15 +1,18 @@
 """``vidtx describe``: what it tells of the weights that a run is to begin with."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from data_pipelines.records import describe as describe_data_set
 from tests.cli.test_describe import options
 from tests.parity import foreign
 from vidtx.checkpoints import CheckpointStore
 from vidtx.config import change, load_config, resolve
+from vidtx.inference import convert
 from vidtx.inference.load import nested
 from vidtx.run.contract import contract_of
 from vidtx.run.describe_start import describe_init_from
@@ -101,9 +104,54 @@ def test_what_would_be_taken_of_another_library_s_weights(spec_of, motions_dir, 
     assert "4×4 patches, nearest in 2-D" in " ".join(facts["notes"])
 
 
+def converted(folder, **changes):
+    """Weights of an image model, made into those of a TimeSformer that the described run trains."""
+    size = foreign.Size(dim=32, depth=1, heads=2, patch=8, grid=(1, 4, 4), classes=8)
+    arrays = foreign.weights(foreign.shapes_of("huggingface_vit", size))
+    path = foreign.write(folder / "vit", "huggingface_vit", arrays, size)
+    processor = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+    convert(path, folder / "start", **changes)
+    return folder / "start"
+
+
+def test_a_head_that_a_conversion_made_begins_anew(spec_of, motions_dir, begun, tmp_path):
+    names = begun[1]
+    changes = {"scheme": "divided", "num_frames": 4, "num_classes": 9}
+    first = converted(tmp_path, **changes)
+    path = tmp_path / "again"
+    # Also under the names of the run's own classes, and through a format of another library.
+    convert(first, tmp_path / "exported", to="huggingface", num_classes=8, class_names=names)
+    report = convert(tmp_path / "exported", path)
+    assert any("begun at random by a conversion" in note for note in report.notes)
+    for source in (tmp_path / "exported", path):
+        found = describe_init_from(spec_of(motions_dir), source, names)
+        assert (found.refusals, found.facts["head_fits"]) == ((), False)
+        assert "begins anew: a conversion began it at random" in found.facts["notes"][-1]
+    # Whoever trains the export keeps what is on record in it.
+    file = tmp_path / "exported" / "model.safetensors"
+    arrays = safetensors.numpy.load_file(file)
+    safetensors.numpy.save_file(arrays | {"classifier.bias": np.ones(8, np.float32)}, file)
+    found = describe_init_from(spec_of(motions_dir), tmp_path / "exported", names)
+    assert found.facts["head_fits"] is True
+
+
+@pytest.mark.parametrize("changes", [{}, {"scheme": "divided", "num_frames": 4}])
+def test_means_of_pictures_never_refuse_a_run(spec_of, motions_dir, begun, tmp_path, changes):
+    start = converted(tmp_path, **changes)
+    spec = spec_of(motions_dir, **{"data.mean": "(0.1, 0.1, 0.1)", "data.channel_order": "bgr"})
+    for source in (tmp_path / "vit", start):
+        found = describe_init_from(spec, source, begun[1])
+        assert (found.refusals, found.facts["head_fits"]) == ((), False)
+        told = " ".join(found.facts["notes"])
+        assert "trained on pictures alone" in told
+        assert "data.mean" in told
+        assert "kinds of pictures apart" in told
+
+
 def test_a_model_of_the_hub_is_told_and_not_fetched(command, tmp_path):
     name = "hf:nobody/none"
     line = ["describe", "--config=motions", f"--config.train.init_from={name}", *options()]
     text = command(*line).out
-    assert f"weights of {name}: a model (no record of it)" in text
-    assert "It would be fetched from the Hugging Face Hub when the run begins." in text
+    expected = f"weights of {name}: not looked at: it would be fetched when the run begins"
+    assert expected in text.splitlines()

@@ -1,5 +1,8 @@
 """Weights of any source as a model that is ready to be applied."""
 
+import json
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,6 +66,42 @@ def test_image_weights_are_an_image_model_unless_a_video_model_is_asked_for(hugg
         block["time"]["attention"]["qkv"]["kernel"], block["attention"]["qkv"]["kernel"]
     )
     assert variables["params"]["head"]["kernel"].shape == (24, 3)
+
+
+def test_pictures_are_prepared_as_is_stated_until_they_are_clips(huggingface, tmp_path):
+    folder = tmp_path / "vit"
+    shutil.copytree(huggingface("huggingface_vit"), folder)
+    keys = ("data.mean", "data.std", "data.channel_order")
+
+    def prepared(path, told=(), **changes):
+        loaded = load_pretrained(path, **changes)
+        notes = " ".join(loaded.report.notes)
+        assert ("Nothing says" in notes, "does not take them over" in notes) == told
+        return [loaded.contract[key] for key in keys]
+
+    authors = [[0.45] * 3, [0.225] * 3, "rgb"]
+    assert prepared(folder, (True, False)) == authors
+    processor = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    images = [[0.5] * 3, [0.25] * 3, "rgb"]
+    convert(folder, tmp_path / "a")
+    convert(tmp_path / "a", tmp_path / "b", to="huggingface", num_classes=3)
+    written = json.loads((tmp_path / "b" / "preprocessor_config.json").read_text())
+    assert (written["image_mean"], written["image_std"]) == ([0.5] * 3, [0.25] * 3)
+    for path in (folder, tmp_path / "a", tmp_path / "b"):
+        assert prepared(path, (False, False)) == images
+        changes = {"scheme": "divided", "num_frames": 4}
+        assert prepared(path, (False, True), **changes) == authors
+    assert prepared(folder, (False, True), num_frames=2) == authors
+
+
+def test_a_head_that_nothing_has_trained_is_told(huggingface, tmp_path):
+    convert(huggingface("joint_space_time"), tmp_path / "a", num_classes=3)
+    assert load_pretrained(tmp_path / "a").contract["head_is_new"] is True
+    (note,) = load_pretrained(tmp_path / "a").report.notes
+    assert f"{tmp_path / 'a'}" in note
+    assert "begun at random" in note
+    assert "head_is_new" not in load_pretrained(huggingface("joint_space_time")).contract
 
 
 def test_a_step_may_be_given_the_memory_of_all_of_them(huggingface, tmp_path):

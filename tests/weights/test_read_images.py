@@ -12,6 +12,8 @@ from vidtx.errors import CheckpointError
 from vidtx.weights import Architecture, read_foreign
 
 OURS = published.params("space")
+# On record of every image model.
+PICTURES = {"trained_on": "images", "data.channel_order": "rgb"}
 ARCHITECTURE = Architecture(
     scheme=None,
     embed_dim=tiny.DIM,
@@ -37,7 +39,7 @@ def test_safetensors_are_read_exactly(tmp_path, title):
     assert source.layout == title
     assert source.path == str(path)
     assert source.architecture == ARCHITECTURE
-    assert source.contract == {}
+    assert source.contract == PICTURES
     published.assert_equal(source.params, OURS)
     published.assert_accounted(source, theirs)
     assert source.report.counts["used"] == len(OURS)
@@ -49,7 +51,7 @@ def test_googles_npz_is_read_exactly_with_the_heads_of_its_shapes(tmp_path, pref
     source = read_foreign(published.save(tmp_path / "B_16.npz", theirs))
     assert source.layout == "ViT (Google's JAX)"
     assert source.architecture == ARCHITECTURE
-    assert source.contract == {}
+    assert source.contract == PICTURES
     published.assert_equal(source.params, OURS)
     published.assert_accounted(source, theirs)
 
@@ -173,13 +175,11 @@ def test_a_folder_of_transformers_tells_heads_and_what_differs(tmp_path):
     assert source.architecture.num_heads == 4
     assert source.architecture.num_classes is None
     assert any("1e-12" in note for note in source.report.notes)
-    assert not any("pictures prepared" in note for note in source.report.notes)
+    assert source.contract == PICTURES
     processor = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"longest_edge": 8}}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
     prepared = read_foreign(folder)
-    (note,) = (note for note in prepared.report.notes if "pictures prepared" in note)
-    assert "mean [0.5, 0.5, 0.5] and deviation [0.25, 0.25, 0.25]" in note
-    assert prepared.contract == {}
+    assert prepared.contract == PICTURES | {"data.mean": [0.5] * 3, "data.std": [0.25] * 3}
     # The file itself is of that folder; under another name nothing says that it is.
     assert read_foreign(folder / "model.safetensors").architecture.num_heads == 4
     (folder / "model.safetensors").rename(folder / "other.safetensors")
@@ -197,7 +197,7 @@ def test_a_folder_of_timm_is_held_against_its_config(tmp_path):
     folder = published.save_folder(tmp_path / "timm", published.timm(OURS), config)
     source = read_foreign(folder, num_heads=2)
     assert source.architecture == ARCHITECTURE
-    assert any("[0.5, 0.5, 0.5]" in note for note in source.report.notes)
+    assert source.contract == PICTURES | {"data.mean": [0.5] * 3, "data.std": [0.25] * 3}
     changes = {"num_classes": 6, "global_pool": "avg", "model_args": {"act_layer": "quick_gelu"}}
     (folder / "config.json").write_text(json.dumps(config | changes))
     with pytest.raises(CheckpointError) as error:

@@ -232,6 +232,9 @@ def _start(workdir: Mapping[str, Any] | None, source: Mapping[str, Any] | None) 
     if source["checkpoint"] is None:
         yield f"{source['source']}: nothing to begin with; see below"
         return
+    if source["layout"] == "Hugging Face Hub":
+        yield f"weights of {source['checkpoint']}: {', '.join(source['notes'])}"
+        return
     head = {
         None: "whether its head fits is not known",
         True: "with its head",

@@ -128,12 +128,17 @@ def _class_names(path: str) -> list[str]:
     """The lines of a file.
 
     Raises:
-      ConfigError: it is no text, or has an empty line before its end.
+      ConfigError: it cannot be read, is no text, or has an empty line before its end.
     """
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"--class_names={path} is no UTF-8 text: {error}.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"--class_names={path} cannot be read: {error.strerror}. Name a file of one name a "
+            "line, in the order of the head."
+        ) from error
     names = [line.strip() for line in text.rstrip().splitlines()]
     empty = [str(number) for number, name in enumerate(names, 1) if not name]
     if empty or not names:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from vidtx.checkpoints import CheckpointStore
 from vidtx.checkpoints.reading import first_line
-from vidtx.errors import ConfigError, MachineError
+from vidtx.errors import ConfigError, MachineError, VidtxError, explain
 from vidtx.inference.load import Prepared, nested, prepare
 from vidtx.weights import Report
 from vidtx.weights.export_huggingface import (
@@ -117,6 +117,7 @@ def _free(target: str | os.PathLike) -> pathlib.Path:
 
     Raises:
       ConfigError: something is there already, or it is in a bucket.
+      MachineError: it may not be looked into.
     """
     text = os.fspath(target)
     if "://" in text:
@@ -125,14 +126,17 @@ def _free(target: str | os.PathLike) -> pathlib.Path:
             "whole. Name one, and copy it to the bucket afterwards."
         )
     place = pathlib.Path(text).absolute()
-    if place.is_symlink() or place.exists():
-        if place.is_symlink() or not place.is_dir():
+    try:
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
             raise ConfigError(f"{place} is there already and no folder. Name one that is new.")
-        if any(place.iterdir()):
-            raise ConfigError(
-                f"{place} holds files, and nothing is ever written over. Name a folder that is new "
-                "or empty, or empty this one."
-            )
+        full = place.is_dir() and any(place.iterdir())
+    except OSError as error:
+        raise _unwritable(place, error) from error
+    if full:
+        raise ConfigError(
+            f"{place} holds files, and nothing is ever written over. Name a folder that is new or "
+            "empty, or empty this one."
+        )
     return place
 
 
@@ -145,15 +149,18 @@ def _appearing_whole(place: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
       ConfigError: another process is writing there, or what is there is no folder.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_name(f".{place.name}.unfinished")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         beside.mkdir(exist_ok=True)
         # Not through a link: its target would be emptied.
         lock = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
-            raise
+        if (
+            error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP)
+            or not place.parent.is_dir()
+        ):
+            raise _unwritable(place, error) from None
         raise ConfigError(
             f"{beside}, where the conversion is written until it is whole, is a link or a file, "
             "which no conversion leaves there. Remove it, or name another folder."
@@ -175,6 +182,15 @@ def _appearing_whole(place: pathlib.Path) -> Iterator[pathlib.Path]:
             raise
     finally:
         os.close(lock)
+
+
+def _unwritable(place: pathlib.Path, error: OSError) -> VidtxError:
+    """Why the folder to write cannot be made there, for whoever named it."""
+    kind = type(explain(error) or ConfigError())
+    return kind(
+        f"The target (DST) {place} cannot be written: {error.filename}: {error.strerror}. Name a "
+        "folder where you may write, or mend this one."
+    )
 
 
 def _empty(folder: pathlib.Path) -> None:

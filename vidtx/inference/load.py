@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from vidtx.checkpoints.digests import named_leaves
 from vidtx.errors import CheckpointError, ConfigError, VidtxError
+from vidtx.inference.contract import contract_of_model, wrong_names
 from vidtx.inference.sources import open_source
 from vidtx.models import TimeSformer
 from vidtx.weights import Report, Source, fit
@@ -174,7 +175,7 @@ def prepare(
         problems.append(f"resize is {resize!r}; it must be one of {', '.join(RESIZES)}.")
     if class_names is not None:
         wanted = num_classes or theirs.num_classes or len(class_names)
-        problems += _wrong_names(class_names, wanted, source, asked=num_classes is not None)
+        problems += wrong_names(class_names, wanted, source, asked=num_classes is not None)
         num_classes = num_classes or wanted
     changes = {
         "scheme": scheme,
@@ -194,11 +195,12 @@ def prepare(
     if model is None or problems:
         raise ConfigError("\n".join(problems))
     fitted = fit(source, model, resize=resize)
+    contract, notes = contract_of_model(source, model, fitted.report, class_names)
     return Prepared(
         model=model,
         taken=fitted.taken,
-        contract=_contract(source, model, class_names),
-        report=fitted.report,
+        contract=contract,
+        report=dataclasses.replace(fitted.report, notes=(*fitted.report.notes, *notes)),
         source=source,
     )
 
@@ -247,45 +249,3 @@ def _initialised(model: TimeSformer, names: Sequence[str], seed: int) -> dict[st
         return {name: leaves[name] for name in names}
 
     return init()
-
-
-def _wrong_names(names: Sequence[str], classes: int, source: Source, *, asked: bool) -> list[str]:
-    """What is wrong with names of classes, a sentence each."""
-    problems = []
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        problems.append(f"class_names has {', '.join(map(repr, twice))} more than once.")
-    if len(names) != classes:
-        head = f"num_classes is {classes}" if asked else f"the head of {source.path} has {classes}"
-        problems.append(
-            f"class_names has {len(names)} names, and {head}. Name every class in the order of the "
-            f"head{'' if asked else f', or say num_classes={len(names)}, for a new head'}."
-        )
-    return problems
-
-
-def _contract(
-    source: Source, model: TimeSformer, class_names: Sequence[str] | None
-) -> dict[str, Any]:
-    """What is known of the source, changed to what is true of the model."""
-    contract = dict(source.contract)
-    then, now = source.architecture.image_size, model.image_size
-    if "data.eval_short_side" in contract:
-        contract["data.eval_short_side"] = round(
-            contract["data.eval_short_side"] * min(now) / min(then)
-        )
-    contract |= {
-        "data.frames": model.num_frames,
-        "data.image_size": list(now),
-        "model.name": source.architecture.name,
-        "model.scheme": model.scheme,
-        "model.position_embedding": model.position_embedding,
-        "model.embed_dim": model.embed_dim,
-        "model.depth": model.depth,
-        "model.num_heads": model.num_heads,
-    }
-    if class_names is not None:
-        contract["class_names"] = list(class_names)
-    elif len(contract.get("class_names", ())) != model.num_classes:
-        contract.pop("class_names", None)
-    return contract

@@ -44,11 +44,19 @@ def check_contract(source: Source, spec: RunSpec, note: Callable[[str], None]) -
       note: told what differs and may be meant so.
 
     Raises:
-      ConfigError: means, deviations or the order of channels are others. Weights trained on other
-        colours learn on, only worse, and nobody finds out why.
+      ConfigError: means, deviations or the order of channels are others, and the weights were
+        trained on clips. Weights trained on other colours learn on, only worse, and nobody finds
+        out why. Of pictures it is noted, as the authors began from image models of other means.
     """
     contract = source.contract
     lines = list(_different(contract, spec, [f"data.{name}" for name in _PREPARED]))
+    if source.is_of_images:
+        if lines:
+            note(
+                f"NOTE: the weights of {source.path} were trained on pictures alone. That clips "
+                f"are prepared in another way is no error:\n{_listed(lines)}"
+            )
+        return
     if lines:
         cures = " ".join(f"--config.{name}={_written(contract[name])}" for name, _, _ in lines)
         copy = (
@@ -84,7 +92,9 @@ def head_taken(
     anew = f"The head is not taken from {source.path}, it begins anew"
     if there is None:
         return False, None
-    if source.architecture.is_image_model:
+    if source.head_is_new:
+        return False, f"{anew}: a conversion began it at random, and nothing has trained it."
+    if source.is_of_images:
         return False, f"{anew}: it tells {there:,} kinds of pictures apart."
     if there != num_classes:
         return False, f"{anew}: it is of {there:,} classes, and this data set has {num_classes:,}."

@@ -119,7 +119,7 @@ def describe_init_from(
         "notes": notes,
     }
     if is_on_hub(source):
-        notes.append("  It would be fetched from the Hugging Face Hub when the run begins.")
+        notes.append("not looked at: it would be fetched when the run begins")
         return Start(facts | {"checkpoint": str(source), "layout": "Hugging Face Hub"})
     try:
         found, step = _found(spec, source, notes.append)

@@ -16,7 +16,7 @@ from vidtx.models import TimeSformer
 from vidtx.weights import stated
 from vidtx.weights.layouts import LAYOUTS
 from vidtx.weights.report import Entry
-from vidtx.weights.source import Array
+from vidtx.weights.source import MEAN, STD, Array
 
 __all__ = [
     "ATTENTION_TYPES",
@@ -29,9 +29,6 @@ __all__ = [
 # Our schemes, and the names that transformers has for them; it has no others.
 ATTENTION_TYPES = {ours: theirs for theirs, ours in stated.ATTENTION_TYPES.items()}
 
-# (pixels / 255 - mean) / std where nothing is on record: the authors', and what training does here
-# unless told otherwise.
-_MEAN, _STD = 0.45, 0.225
 _BILINEAR = 2  # of PIL.Image.Resampling, by which the configs of transformers go
 
 
@@ -108,7 +105,7 @@ def export_notes(model: TimeSformer, contract: Mapping[str, Any]) -> tuple[str, 
     if "data.mean" not in contract:
         notes.append(
             "No mean and deviation of clips go with these weights: "
-            f"preprocessor_config.json says mean {_MEAN} and deviation {_STD}, those of the "
+            f"preprocessor_config.json says mean {MEAN} and deviation {STD}, those of the "
             "authors' video models. An image model mostly has others: write its own there to feed "
             "it as it was trained."
         )
@@ -120,7 +117,7 @@ def export_notes(model: TimeSformer, contract: Mapping[str, Any]) -> tuple[str, 
     if model.scheme == "divided":
         notes.append(
             f"Feed transformers exactly {model.num_frames} frames: with other numbers its divided "
-            "attention mixes up frames and places, and says nothing."
+            "attention mixes up frames and places, mostly without an error."
         )
     return tuple(notes)
 
@@ -210,8 +207,8 @@ def _processor(model: TimeSformer, contract: Mapping[str, Any]) -> dict[str, Any
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": _three(contract.get("data.mean", _MEAN)),
-        "image_std": _three(contract.get("data.std", _STD)),
+        "image_mean": _three(contract.get("data.mean", MEAN)),
+        "image_std": _three(contract.get("data.std", STD)),
     }
 
 

@@ -13,12 +13,11 @@ from vidtx.weights.examine import best_match, check, entries, wrapped_images
 from vidtx.weights.files import SUFFIXES, open_weights, weights_file
 from vidtx.weights.infer import Inference
 from vidtx.weights.report import Report
-from vidtx.weights.source import Architecture, Source
+from vidtx.weights.source import MEAN, STD, Architecture, Source
 from vidtx.weights.stated import CHANNEL_ORDERS, Stated, stated_in_cfg, stated_in_folder
 
-# The authors' preparation of clips: the same for every channel.
-_MEAN, _STD = 0.45, 0.225
 _SOMETHING_SOMETHING = 174  # its classes
+_UNTRAINED = ("head_is_new", "trained_on")  # of a contract: true until somebody trains the weights
 _WRAPPED = (
     "its names begin with model., as those of a TimeSformer's checkpoints and of many programs "
     "that train image models; without a time embedding it is read as an image model. A TimeSformer "
@@ -68,7 +67,8 @@ def read_foreign(
       shapes_only: give `jax.ShapeDtypeStruct` in the place of arrays, and read none.
 
     Returns:
-      The weights, float32. Of an image model the contract is empty.
+      The weights, float32. Of an image model the contract says how its pictures were prepared, as
+      far as that is stated.
 
     Raises:
       ConfigError: there is no such path, or several files that may be meant; or a wrong argument.
@@ -101,12 +101,9 @@ def read_foreign(
     if not architecture.is_image_model:
         contract = _contract(architecture, stated, channel_order, notes)
     else:
+        contract = {"trained_on": "images", "data.channel_order": "rgb"}
         if stated.mean and stated.std:
-            notes.append(
-                f"it was trained on pictures prepared with mean {stated.mean} and deviation "
-                f"{stated.std}. A model of clips does not take them over: the authors began from "
-                f"image models with {_MEAN} and {_STD}."
-            )
+            contract |= {"data.mean": stated.mean, "data.std": stated.std}
         if channel_order is not None:
             notes.append(
                 "an image model asks for no order of channels; channel_order has no effect."
@@ -120,6 +117,11 @@ def read_foreign(
         else:
             theirs = [found.arrays[key].read() for key in by_ours[name]]
             params[name] = match.layout.read(name, theirs)
+    if contract.get("head_is_new"):
+        keys = by_ours.get("head.bias", ())
+        # It begins at zero. Other programs train what vidtx wrote, and keep its record as it was.
+        if any(np.any(found.arrays[key].read()) for key in keys):
+            contract = {name: contract[name] for name in contract if name not in _UNTRAINED}
     return Source(str(path), match.layout.title, params, architecture, report, contract)
 
 
@@ -127,11 +129,11 @@ def _contract(
     architecture: Architecture, stated: Stated, channel_order: str | None, notes: list[str]
 ) -> dict[str, Any]:
     """What a TimeSformer asks of its clips, by the keys of `vidtx.run.contract`."""
-    mean, std = stated.mean or [_MEAN] * 3, stated.std or [_STD] * 3
-    if (mean, std) != ([_MEAN] * 3, [_STD] * 3) and not stated.recorded:
+    mean, std = stated.mean or [MEAN] * 3, stated.std or [STD] * 3
+    if (mean, std) != ([MEAN] * 3, [STD] * 3) and not stated.recorded:
         notes.append(
             f"clips are prepared with mean {mean} and deviation {std}, as is stated with the "
-            f"weights; the authors trained with {_MEAN} and {_STD}."
+            f"weights; the authors trained with {MEAN} and {STD}."
         )
     channel_order = channel_order or stated.recorded.get("data.channel_order")
     if channel_order is None:

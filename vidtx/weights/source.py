@@ -12,6 +12,10 @@ from vidtx.weights.report import Report
 
 Array = np.ndarray | jax.Array
 
+# ``(pixels / 255 - MEAN) / STD`` of every channel: the authors', also where they began with image
+# models that had been trained with others.
+MEAN, STD = 0.45, 0.225
+
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
@@ -87,7 +91,8 @@ class Source:
       architecture: of the model they are of.
       report: every array of the file accounted for; ``ours`` are the names of ``params``.
       contract: what they ask of whoever uses them, with the keys of `vidtx.run.contract`, as far as
-        it is known; empty for an image model.
+        it is known; of an image model how its pictures were prepared. ``trained_on`` is ``images``
+        where no clip has trained them, and ``head_is_new`` true of a head that nothing has.
     """
 
     path: str
@@ -96,3 +101,13 @@ class Source:
     architecture: Architecture
     report: Report
     contract: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_of_images(self) -> bool:
+        """Whether pictures alone have trained them, of whatever model they are now."""
+        return self.architecture.is_image_model or self.contract.get("trained_on") == "images"
+
+    @property
+    def head_is_new(self) -> bool:
+        """Whether a conversion began their head at random, and nothing has trained it since."""
+        return bool(self.contract.get("head_is_new"))

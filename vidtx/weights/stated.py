@@ -191,7 +191,11 @@ def _misrecorded(recorded: Mapping[str, Any]) -> Iterator[str]:
             lambda value: value is None or number(value),
             "a number above 0, or null",
         ),
-        ("data.multi_label", lambda value: isinstance(value, bool), "true or false"),
+        ("trained_on", ("images",).__contains__, "images"),
+        *(
+            (name, lambda value: isinstance(value, bool), "true or false")
+            for name in ("data.multi_label", "head_is_new")
+        ),
         *((name, text, "a text") for name in ("data.sampling", "data.short_videos")),
         *((name, text, "a text") for name in ("dataset", "fingerprint")),
     ):
