@@ -5,8 +5,10 @@ import types
 
 import pytest
 
+from tests.cli.described import options
 from tests.data_pipelines.conftest import make_frames, write_video  # noqa: F401  fixtures
 from vidtx.cli import main
+from vidtx.config import change, load_config, resolve
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +58,15 @@ def command(capsys):
         return types.SimpleNamespace(out=out, err=err, json=parsed)
 
     return run
+
+
+@pytest.fixture
+def spec_of():
+    """Returns f(data_dir, **changes) -> the run specification that `describe` is given."""
+
+    def make(data_dir, **changes):
+        config = load_config("motions")
+        change(config, options(data_dir, **changes))
+        return resolve(config)
+
+    return make

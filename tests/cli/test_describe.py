@@ -8,35 +8,15 @@ import numpy as np
 import pytest
 
 from data_pipelines.records import describe as describe_data_set
+from tests.cli.described import NOWHERE, options
 from vidtx.analysis import count_macs, parameter_shapes
 from vidtx.checkpoints import CheckpointStore
-from vidtx.config import change, load_config, resolve
 from vidtx.models import create_model
 from vidtx.run.describe_start import describe_workdir
 from vidtx.run.workdir import claim
 
-TINY = {
-    "model.scheme": "joint",
-    "model.embed_dim": 32,
-    "model.depth": 1,
-    "model.num_heads": 2,
-    "data.frames": 4,
-    "train.global_batch": 8,
-    "train.steps": "None",
-    "train.epochs": 3.0,
-    "eval.every_epochs": 1.0,
-    "eval.every_steps": "None",
-    "optimizer.warmup_steps": 4,
-    "checkpoint.every_steps": 2,
-}
 VIDEOS = 32  # of the train split of `motions_dir`
 STEPS = 3 * VIDEOS // 8
-NOWHERE = "no_such_folder"
-
-
-def options(data_dir=NOWHERE, **changes):
-    pairs = TINY | {"data.data_dir": data_dir} | changes
-    return [f"--config.{name}={value}" for name, value in pairs.items()]
 
 
 @pytest.fixture
@@ -48,18 +28,6 @@ def describe(command):
         return command(*line, *arguments, code=code).json
 
     return run
-
-
-@pytest.fixture
-def spec_of():
-    """Returns f(data_dir, **changes) -> the run specification that `describe` is given."""
-
-    def make(data_dir, **changes):
-        config = load_config("motions")
-        change(config, options(data_dir, **changes))
-        return resolve(config)
-
-    return make
 
 
 @pytest.fixture

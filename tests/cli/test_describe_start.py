@@ -8,28 +8,15 @@ import pytest
 import safetensors.numpy
 
 from data_pipelines.records import describe as describe_data_set
-from tests.cli.test_describe import options
+from tests.cli.described import options
 from tests.parity import foreign
 from vidtx.checkpoints import CheckpointStore
-from vidtx.config import change, load_config, resolve
 from vidtx.inference import convert
 from vidtx.inference.load import nested
 from vidtx.run.contract import contract_of
 from vidtx.run.describe_start import describe_init_from
 from vidtx.run.setup import model_of
 from vidtx.weights.match import parameter_shapes
-
-
-@pytest.fixture
-def spec_of():
-    """Returns f(data_dir, **changes) -> the run specification that `describe` is given."""
-
-    def make(data_dir, **changes):
-        config = load_config("motions")
-        change(config, options(data_dir, **changes))
-        return resolve(config)
-
-    return make
 
 
 @pytest.fixture
