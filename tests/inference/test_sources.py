@@ -15,6 +15,7 @@ from vidtx.checkpoints import BestStore, CheckpointStore
 from vidtx.config import resolve, to_dict
 from vidtx.errors import CheckpointError, ConfigError
 from vidtx.inference import open_source
+from vidtx.inference.load import nested
 from vidtx.inference.recorded import RECORDED
 from vidtx.inference.sources import is_foreign, open_for, read_checkpoint
 from vidtx.weights import Architecture, fit
@@ -40,7 +41,7 @@ CONTRACT = {
 def state(step, scheme="divided", **options):
     """A state of a run, as far as it is asked for; the weights are those of `sources.of`."""
     params = sources.of(scheme, **options).params
-    return {"step": np.int32(step), "params": sources.tree(params)}
+    return {"step": np.int32(step), "params": nested(params)}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def older(tmp_path_factory):
     weights = state(4, "joint")
     averaged = {name: leaf * 2 for name, leaf in sources.of("joint").params.items()}
     with CheckpointStore(workdir) as store, BestStore(workdir, keep=1) as best:
-        store.save(4, weights | {"ema": sources.tree(averaged)})
+        store.save(4, weights | {"ema": nested(averaged)})
         best.offer(4, 0.5, weights)
     config = {"model": {}, "data": {"data_dir": "somewhere"}, "train": {"steps": 4}}
     for option, value in CONTRACT.items():

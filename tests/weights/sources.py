@@ -29,15 +29,3 @@ def of(scheme, grid=tiny.GRID, *, image=False, head=True, **options):
 def image(grid=tiny.GRID, **options):
     """A source of an image ViT."""
     return of("space", (1, *grid[1:]), image=True, **options)
-
-
-def tree(flat):
-    """A nested dict of a flat one."""
-    nested = {}
-    for name, leaf in flat.items():
-        *outer, last = name.split(".")
-        inner = nested
-        for key in outer:
-            inner = inner.setdefault(key, {})
-        inner[last] = leaf
-    return nested

@@ -12,6 +12,7 @@ from tests.models import tiny
 from tests.weights import sources
 from vidtx.config.training_specs import RESIZES as OPTIONS
 from vidtx.errors import CheckpointError
+from vidtx.inference.load import nested
 from vidtx.models import SCHEMES
 from vidtx.weights import Report, fit
 from vidtx.weights.match import match, parameter_shapes
@@ -41,8 +42,8 @@ def test_the_same_model_gets_the_very_arrays():
     assert {entry.theirs for entry in fitted.report.entries} == {
         (f"file/{name}",) for name in source.params
     }
-    nested = sources.tree(dict.fromkeys(source.params))
-    over = fitted.over(jax.tree.map(lambda _: 0, nested, is_leaf=lambda leaf: leaf is None))
+    params = nested(dict.fromkeys(source.params))
+    over = fitted.over(jax.tree.map(lambda _: 0, params, is_leaf=lambda leaf: leaf is None))
     np.testing.assert_array_equal(over["head"]["bias"], source.params["head.bias"])
 
 
@@ -144,8 +145,8 @@ def test_a_model_of_another_size_computes_what_the_original_does_when_it_is_fed_
     )
     assert fates(fitted.report)["embedding.time"] == ("resized", "4 → 6 frames, the nearest")
     clips = tiny.clips(grid)
-    there = tiny.forward(tiny.create("divided", depth=1))(sources.tree(source.params), clips)
-    here = tiny.forward(tiny.create("divided", grid, depth=1))(sources.tree(fitted.taken), clips)
+    there = tiny.forward(tiny.create("divided", depth=1))(nested(source.params), clips)
+    here = tiny.forward(tiny.create("divided", grid, depth=1))(nested(fitted.taken), clips)
     np.testing.assert_array_equal(here, there)
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.models import tiny
 from tests.weights import sources
 from vidtx.checkpoints.digests import named_leaves
+from vidtx.inference.load import nested
 from vidtx.models import SCHEMES
 from vidtx.weights import fit
 
@@ -40,7 +41,7 @@ def begun(scheme):
 
 def logits(scheme, x, params=None):
     model, own = begun(scheme)
-    return np.asarray(tiny.forward(model)(sources.tree(own if params is None else params), x))
+    return np.asarray(tiny.forward(model)(nested(own if params is None else params), x))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def picture():
 def image_vit(picture):
     """The logits of the ViT itself, which is the space scheme on one frame."""
     vit = tiny.create("space", (1, *GRID[1:]))
-    return np.asarray(tiny.forward(vit)(sources.tree(image_weights().params), picture))
+    return np.asarray(tiny.forward(vit)(nested(image_weights().params), picture))
 
 
 @pytest.mark.parametrize("scheme", AS_THE_IMAGE)
