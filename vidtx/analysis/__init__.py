@@ -1,4 +1,4 @@
-"""Looking at a model: what it costs, and how well a chip is used."""
+"""Looking at a model: what it costs, how well a chip is used, and what in a clip it looks at."""
 
 from vidtx.analysis.chips import CHIPS, Chip, peak_flops, utilisation
 from vidtx.analysis.cost import (

@@ -5,6 +5,8 @@ Letters: ``B`` clips, ``G`` groups, ``N`` queries and ``M`` keys of a group, ``A
 width.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,12 +36,17 @@ def attend(
     return _lean_attend(query, key, value, valid)
 
 
-def _forward(query, key, value, valid):
-    scaled = query * query.shape[-1] ** -0.5
+def _weigh(scaled, key, valid):
+    """Attention weights ``[A, N, M]``, float32, of queries times ``K ** -0.5``."""
     logits = jnp.einsum("nak,mak->anm", scaled, key, preferred_element_type=jnp.float32)
     if valid is not None:
         logits = jnp.where(valid, logits, jnp.finfo(logits.dtype).min)
-    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
+    return jax.nn.softmax(logits, axis=-1)
+
+
+def _forward(query, key, value, valid):
+    scaled = query * query.shape[-1] ** -0.5
+    weights = _weigh(scaled, key, valid).astype(value.dtype)
     attended = jnp.einsum("anm,mak->nak", weights, value)
     return attended, (scaled, key, value, weights, attended)
 
@@ -100,3 +107,31 @@ def attend_groups(
     # an inner axis costs half as much again on a TPU.
     over_groups = jax.vmap(attend, in_axes=(0, 0, 0, None if valid is None else 0))
     return jax.vmap(over_groups, in_axes=(0, 0, 0, None))(query, key, value, valid)
+
+
+def attend_groups_observed(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    valid: jax.Array | np.ndarray | None,
+    observe: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
+    """`attend_groups` by the plain backend, its weights shown to whoever wants to look.
+
+    Args:
+      query: ``[B, G, N, A, K]``.
+      key: ``[B, G, M, A, K]``.
+      value: ``[B, G, M, A, K]``.
+      valid: bool ``[G, M]``, the keys that may be looked at; None for all.
+      observe: is given the weights, float32 ``[B, G, A, N, M]``, each row of which sums to 1 over
+        ``M``, and returns those that are used.
+
+    Returns:
+      As `attend_groups`.
+    """
+    over_groups = jax.vmap(_weigh, in_axes=(0, 0, None if valid is None else 0))
+    weights = jax.vmap(over_groups, in_axes=(0, 0, None))(
+        query * query.shape[-1] ** -0.5, key, valid
+    )
+    weights = observe(weights).astype(value.dtype)
+    return jnp.einsum("bganm,bgmak->bgnak", weights, value)

@@ -17,13 +17,22 @@ import numpy as np
 from einops import rearrange
 from jax.sharding import PartitionSpec
 
-from vidtx.kernels import Grouping, Step, attend_groups, choose_backend
+from vidtx.kernels import Grouping, Step, attend_groups, attend_groups_observed, choose_backend
 from vidtx.models import placement
 from vidtx.models.layers import DropPath, Layers
+
+# Collections of variables: the weights that a step puts there, and what it adds to them first.
+WEIGHTS, SHIFTS = "attention", "attention_shifts"
 
 
 class StepAttention(nn.Module):
     """One multi-head self-attention over the groups of a step, with its projections.
+
+    Applied with the collection ``attention`` mutable, it attends by the plain backend and puts its
+    ``weights`` there, float32 ``[B, G, A, N, N]``: of each group its tokens in the group's order,
+    the class token before them if it takes part. ``weights`` in the collection
+    ``attention_shifts``, shaped alike, are added to them first, so that a gradient with respect to
+    these zeros is one with respect to the weights.
 
     Attributes:
       step: which tokens look at each other.
@@ -70,6 +79,7 @@ class StepAttention(nn.Module):
             head_dim=dim // self.num_heads,
             attention=self.layers.attention,
             platform=self.layers.platform,
+            observe=self._keep if self._is_observed() else None,
         )
         attended = project(grouping.scatter(attended))
         if class_tokens is not None:
@@ -91,6 +101,15 @@ class StepAttention(nn.Module):
             class_attended = class_attended.mean(axis=1, keepdims=True)
         return attended, class_attended
 
+    def _is_observed(self) -> bool:
+        return self.is_mutable_collection(WEIGHTS) and not self.is_initializing()
+
+    def _keep(self, weights: jax.Array) -> jax.Array:
+        if self.has_variable(SHIFTS, "weights"):
+            weights += self.get_variable(SHIFTS, "weights")
+        self.put_variable(WEIGHTS, "weights", weights)
+        return weights
+
 
 def attend_step(
     tokens: jax.Array,
@@ -100,6 +119,7 @@ def attend_step(
     head_dim: int,
     attention: str = "auto",
     platform: str | None = None,
+    observe: Callable[[jax.Array], jax.Array] | None = None,
 ) -> tuple[jax.Array, jax.Array | None]:
     """What a step does between its projections, on the mesh if there is one.
 
@@ -112,6 +132,8 @@ def attend_step(
       head_dim: ``K``.
       attention: what computes it, one of `vidtx.kernels.ATTENTION`.
       platform: of the devices; None for JAX's default.
+      observe: as of `vidtx.kernels.attend_groups_observed`, which then computes it on whatever
+        devices the compiler chooses; None where nobody looks.
 
     Returns:
       Attended patches ``[B, G, N, D]`` and attended class tokens ``[B, G, D]``, one a group (None
@@ -121,6 +143,16 @@ def attend_step(
       ValueError: ``attention`` cannot run on these devices, or with this dtype or head width.
     """
     batch, _, count, _ = tokens.shape
+    by_head = placement.parts("act_heads") > 1
+    if observe is not None:
+        return _attend(
+            tokens,
+            class_tokens,
+            valid=grouping.valid,
+            head_dim=head_dim,
+            by_head=by_head,
+            attend=functools.partial(attend_groups_observed, observe=observe),
+        )
     backend = choose_backend(
         attention,
         platform=jax.default_backend() if platform is None else platform,
@@ -130,7 +162,10 @@ def attend_step(
     )
     axes = _Axes.of(grouping.step, batch)
     local = functools.partial(
-        _attend, head_dim=head_dim, by_head=placement.parts("act_heads") > 1, backend=backend
+        _attend,
+        head_dim=head_dim,
+        by_head=by_head,
+        attend=functools.partial(attend_groups, backend=backend),
     )
     if not axes.gathered and (backend == "xla" or not axes.split):
         return local(tokens, class_tokens, valid=grouping.valid)
@@ -216,7 +251,7 @@ def _attend(
     valid: np.ndarray | None,
     head_dim: int,
     by_head: bool,
-    backend: str,
+    attend: Callable[..., jax.Array],
     gather_over: tuple[str, ...] = (),
 ) -> tuple[jax.Array, jax.Array | None]:
     """`attend_step` on what one device has, or where the compiler splits all there is."""
@@ -243,7 +278,7 @@ def _attend(
         parts = unfuse(tokens)
 
     valid = None if valid is None else jnp.asarray(valid)
-    attended = rearrange(attend_groups(*parts, valid, backend=backend), "b g n a k -> b g n (a k)")
+    attended = rearrange(attend(*parts, valid), "b g n a k -> b g n (a k)")
     if class_tokens is None:
         return attended, None
     return attended[:, :, 1:], attended[:, :, 0]

@@ -62,9 +62,9 @@ class PatchLayer(nn.Module):
         # which are split already; nor clips and channels both over the same devices. So it would
         # gather clips. Each device convolves its own instead, with all of the weights.
         count = clips.shape[1]
-        batch_axes = placement.mesh_axes("act_batch", len(clips))
+        batch_axes = placement.mesh_axes("act_batch", clips.shape[0])
         parts = placement.parts("act_frames")
-        if parts * placement.parts("act_batch", len(clips)) == 1:
+        if parts * placement.parts("act_batch", clips.shape[0]) == 1:
             return _convolve(*arguments)
         clips, *weights = arguments
         clips = jnp.pad(clips, [(0, 0), (0, -count % parts), (0, 0), (0, 0), (0, 0)])

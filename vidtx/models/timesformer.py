@@ -75,8 +75,13 @@ class TimeSformer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, clips: jax.Array, *, train: bool = False, clip_index: jax.Array | None = None
-    ) -> jax.Array:
+        self,
+        clips: jax.Array,
+        *,
+        train: bool = False,
+        clip_index: jax.Array | None = None,
+        return_features: bool = False,
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Classifies clips.
 
         Args:
@@ -85,9 +90,11 @@ class TimeSformer(nn.Module):
           train: whether to drop paths, for which `apply` needs ``rngs={"dropout": key}``.
           clip_index: int ``[B]``, numbers of the clips in a larger batch that this one is part of:
             the paths that a clip drops are a function of key and number. None counts from 0.
+          return_features: whether to give what the head classifies, too.
 
         Returns:
-          Logits ``[B, C]``, float32.
+          Logits ``[B, C]``, float32. With ``return_features`` also the features ``[B, D]``,
+          float32: the class token after the last norm, ``logits = features @ kernel + bias``.
 
         Raises:
           ValueError: a shape or dtype that this model cannot take, or no rng to drop paths with.
@@ -137,7 +144,8 @@ class TimeSformer(nn.Module):
         # Space-only averages its frames' class tokens before the last norm.
         clip_token = layers.norm(name="norm")(class_tokens.mean(axis=1))
         head = dataclasses.replace(layers, dtype=jnp.float32)
-        return head.dense(self.num_classes, ("embed", "classes"), name="head")(clip_token)
+        logits = head.dense(self.num_classes, ("embed", "classes"), name="head")(clip_token)
+        return (logits, clip_token.astype(jnp.float32)) if return_features else logits
 
     def _check(self, clips: jax.Array) -> None:
         expected = "[clips, frames, height, width, 3]"
