@@ -15,7 +15,18 @@ import dataclasses
 import cv2
 import numpy as np
 
-__all__ = ["CLASS_NAMES", "EXPOSURE", "PAIRS", "SUBFRAMES", "Scene", "draw_scene", "render"]
+__all__ = [
+    "CLASS_NAMES",
+    "EXPOSURE",
+    "PAIRS",
+    "SUBFRAMES",
+    "Scene",
+    "draw_background",
+    "draw_picture",
+    "draw_scene",
+    "draw_sprite",
+    "render",
+]
 
 PAIRS = (
     ("left", "right"),
@@ -47,7 +58,7 @@ class Scene:
     """Everything that is drawn, fixed by a seed.
 
     Attributes:
-      background: uint8 [size, size, 3].
+      background: uint8 [height, width, 3].
       sprite: float32 [template, template, 4], RGB in 0 to 255 and opacity in 0 to 1.
       path: float64 [(T - 1 + EXPOSURE) * SUBFRAMES + 1, 4], for each sub-frame the sprite's
         centre (x, y) in pixels, its radius in pixels and its rotation in radians.
@@ -67,7 +78,13 @@ def _texture(
     return np.clip(smooth, 0, 255)
 
 
-def _sprite(rng: np.random.Generator) -> np.ndarray:
+def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """A background of any size, height and width in pixels: uint8 [height, width, 3], RGB."""
+    square = _texture(rng, max(size), 6, _BACKGROUND_COLOURS, 30)
+    return square[: size[0], : size[1]].astype(np.uint8)
+
+
+def draw_sprite(rng: np.random.Generator) -> np.ndarray:
     """A textured shape: float32 [template, template, 4], RGB in 0 to 255, opacity in 0 to 1."""
     y, x = (np.mgrid[:_TEMPLATE, :_TEMPLATE] + 0.5) / _TEMPLATE * 2 - 1
     inside = {
@@ -122,28 +139,28 @@ def draw_scene(seed: tuple[int, ...], pair: tuple[str, str], *, frames: int, siz
     rng = np.random.default_rng(seed)
     background = _texture(rng, size, 6, _BACKGROUND_COLOURS, 30).astype(np.uint8)
     steps = (frames - 1 + EXPOSURE) * SUBFRAMES + 1
-    return Scene(background, _sprite(rng), _path(rng, pair, steps, size))
+    return Scene(background, draw_sprite(rng), _path(rng, pair, steps, size))
 
 
 def render(scene: Scene) -> np.ndarray:
-    """The frames of a scene played forwards: uint8 [T, size, size, 3], RGB.
+    """The frames of a scene played forwards: uint8 [T, height, width, 3], RGB.
 
     Frame ``t`` is the mean of the sub-frames from ``t * SUBFRAMES`` on, both ends of its exposure
     included.
     """
     background = scene.background.astype(np.float32)
     # Whole numbers add up to the same in any order: a path backwards gives these frames backwards.
-    sharp = np.array([_picture(background, scene.sprite, *at) for at in scene.path], np.uint16)
+    sharp = np.array([draw_picture(background, scene.sprite, *at) for at in scene.path], np.uint16)
     exposed = EXPOSURE * SUBFRAMES + 1
     starts = range(0, len(sharp) - exposed + 1, SUBFRAMES)
     sums = np.stack([sharp[start : start + exposed].sum(axis=0) for start in starts])
     return np.rint(sums / exposed).astype(np.uint8)
 
 
-def _picture(
+def draw_picture(
     background: np.ndarray, sprite: np.ndarray, x: float, y: float, radius: float, turn: float
 ) -> np.ndarray:
-    """The sprite at one place, without blur: float32 [size, size, 3], whole numbers in 0 to 255."""
+    """The sprite at one place, without blur: float32 [height, width, 3], whole numbers to 255."""
     scale = 2 * radius / _TEMPLATE
     cos, sin = scale * np.cos(turn), scale * np.sin(turn)
     # Rotation and scale about the sprite's middle, then a shift to (x, y); both in pixel centres,
@@ -155,6 +172,6 @@ def _picture(
             [sin, cos, y - 0.5 - centre * (sin + cos)],
         ]
     )
-    layer = cv2.warpAffine(sprite, matrix, background.shape[:2], flags=cv2.INTER_LINEAR)
+    layer = cv2.warpAffine(sprite, matrix, background.shape[1::-1], flags=cv2.INTER_LINEAR)
     opacity = layer[..., 3:]
     return np.clip(np.rint(background + opacity * (layer[..., :3] - background)), 0, 255)

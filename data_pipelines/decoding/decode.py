@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-import av
 import numpy as np
 
 from data_pipelines.decoding.coded import coded_stream, watch_of
 from data_pipelines.decoding.found import MAX_BYTES, Found, rotation_of, too_few
-from data_pipelines.decoding.packets import BROKEN, check_size, demux, display_order, opened, runs
+from data_pipelines.decoding.frames import all_frames, selected_frames
+from data_pipelines.decoding.packets import BROKEN, check_size, demux, display_order, opened
 from data_pipelines.errors import UndecodableError
 
 __all__ = ["MAX_BYTES", "VideoInfo", "decode_all", "decode_frames", "probe"]
@@ -46,6 +46,11 @@ class VideoInfo:
     width: int
     rotation: int
 
+    @property
+    def seconds(self) -> float:
+        """Its length at the mean rate."""
+        return self.num_frames / self.fps if self.fps > 0 else float("nan")
+
 
 def probe(data: bytes) -> VideoInfo:
     """Reads a video's frame count, rate, size and rotation.
@@ -68,7 +73,7 @@ def probe(data: bytes) -> VideoInfo:
         watch = watch_of(stream.codec_context)
         packets = list(demux(container, stream, len(data), watch))
         order = display_order(container, stream, packets, watch.certain)
-        frames = _frames(stream.codec_context, packets)
+        frames = all_frames(stream.codec_context, packets)
         try:
             first = next(frames, None)
         except BROKEN:
@@ -152,32 +157,9 @@ def _decode_selectively(data: bytes, found: Found, strict: bool) -> bool:
             return False
         if max(found.wanted) >= len(coded.order):
             raise too_few(max(found.wanted), len(coded.order))
-        number_of = {coded.times[coded.order[number]]: number for number in found.wanted}
-        positions = [coded.order[number] for number in found.wanted]
-        decoder = coded.decoder
-
-        def take(frames: Iterable[av.VideoFrame]) -> bool:
-            """Keeps wanted frames; returns whether all were sound."""
-            for frame in frames:
-                number = number_of.get(frame.pts)
-                if number is not None:
-                    if frame.is_corrupt:
-                        return False
-                    found.keep(number, frame)
-            return True
-
         try:
-            for first, last in runs(coded.times, coded.keys, positions):
-                for position in range(first, last + 1):
-                    shown = coded.times[position] in number_of
-                    if not shown and coded.disposable[position]:
-                        continue
-                    decoder.skip_frame = "DEFAULT" if shown else "NONREF"
-                    if not take(decoder.decode(coded.packet(position))):
-                        return False
-                if not take(decoder.decode(None)):
-                    return False
-                decoder.flush_buffers()
+            for number, frame in selected_frames(coded, found.wanted):
+                found.keep(number, frame)
         except BROKEN:
             return False  # the sequential decoder finds what can be saved, and words the error
         return found.complete()
@@ -189,7 +171,7 @@ def _decode_sequentially(data: bytes, found: Found, strict: bool) -> None:
     with opened(data, strict) as (container, stream):
         packets = demux(container, stream, len(data), strict=strict)
         try:
-            for frame in _frames(stream.codec_context, packets, strict):
+            for frame in all_frames(stream.codec_context, packets, strict):
                 if strict and frame.is_corrupt:
                     raise UndecodableError(f"frame {number} is damaged.")
                 if found.wanted is None or number in found.wanted:
@@ -204,33 +186,3 @@ def _decode_sequentially(data: bytes, found: Found, strict: bool) -> None:
                 ) from error
     if number and not len(found):
         raise too_few(min(found.wanted), number)
-
-
-def _frames(
-    decoder: av.VideoCodecContext, packets: Iterable[av.Packet], strict: bool = False
-) -> Iterator[av.VideoFrame]:
-    """Yields the frames of packets up to the first that the decoder refuses.
-
-    What it refuses before the first frame is passed over, unless ``strict``: a recording that
-    begins in the middle begins with frames that lean on what is not there.
-
-    Raises:
-        One of ``BROKEN``: A packet is refused, or none was accepted.
-    """
-    refused, any_shown = None, False
-    for packet in packets:
-        try:
-            frames = decoder.decode(packet)
-        except BROKEN as error:
-            if strict or any_shown:
-                raise
-            refused = error
-            continue
-        for frame in frames:
-            any_shown = True
-            yield frame
-    for frame in decoder.decode(None):
-        any_shown = True
-        yield frame
-    if refused and not any_shown:
-        raise refused

@@ -11,10 +11,36 @@ from av.video.reformatter import VideoReformatter
 from data_pipelines.decoding.packets import check_size
 from data_pipelines.errors import TooFewFramesError, UndecodableError
 
-__all__ = ["MAX_BYTES", "Found", "rotation_of", "too_few"]
+__all__ = ["MAX_BYTES", "Found", "Upright", "rotation_of", "too_few"]
 
 # Pictures returned by one call, in bytes: 690 of 1080p.
 MAX_BYTES = 1 << 32
+
+
+class Upright:
+    """Makes pictures of decoded frames, all of one size."""
+
+    def __init__(self):
+        self._shape: tuple[int, ...] | None = None
+        self._reformatter = VideoReformatter()
+
+    def picture(self, frame: av.VideoFrame) -> np.ndarray:
+        """Returns a frame as uint8 [height, width, 3], RGB and upright.
+
+        Raises:
+            UndecodableError: It is too large, or its size is not that of those before.
+        """
+        check_size(frame.height, frame.width)
+        picture = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        picture = np.rot90(picture, rotation_of(frame) // 90)
+        if self._shape not in (None, picture.shape):
+            sizes = [f"{height}x{width}" for height, width, _ in (self._shape, picture.shape)]
+            raise UndecodableError(
+                f"the picture size changes in the stream, from {' to '.join(sizes)}; convert the "
+                "video to one size."
+            )
+        self._shape = picture.shape
+        return picture
 
 
 class Found:
@@ -31,8 +57,7 @@ class Found:
         self._numbers: set[int] = set()
         self._slots = None if wanted is None else {n: slot for slot, n in enumerate(wanted)}
         self._rows: np.ndarray | list[np.ndarray] = []
-        self._shape: tuple[int, ...] | None = None
-        self._reformatter = VideoReformatter()
+        self._upright = Upright()
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -48,9 +73,7 @@ class Found:
             UndecodableError: It is too large, all wanted frames together are, or its size is not
                 that of the others.
         """
-        check_size(frame.height, frame.width)
-        picture = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        picture = np.rot90(picture, rotation_of(frame) // 90)
+        picture = self._upright.picture(frame)
         self._check(picture)
         if self._slots is None:
             self._rows.append(np.ascontiguousarray(picture))
@@ -61,13 +84,6 @@ class Found:
         self._numbers.add(number)
 
     def _check(self, picture: np.ndarray) -> None:
-        if self._shape not in (None, picture.shape):
-            sizes = [f"{height}x{width}" for height, width, _ in (self._shape, picture.shape)]
-            raise UndecodableError(
-                f"the picture size changes in the stream, from {' to '.join(sizes)}; convert the "
-                "video to one size."
-            )
-        self._shape = picture.shape
         count = len(self._wanted) if self._wanted is not None else 1 + len(self._numbers)
         if count * picture.size > MAX_BYTES:
             raise UndecodableError(

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 
 __all__ = ["fragment_packets"]
 
 
-def fragment_packets(data: bytes) -> int:
+def fragment_packets(data: bytes | mmap.mmap) -> int:
     """Returns how many packets the fragments of an MP4 claim to hold.
 
     Such a claim costs its writer nothing, and FFmpeg memory for each packet when it opens the file.
     Boxes are followed as FFmpeg does, damaged sizes included; no packet is looked at.
 
     Args:
-        data: Any file; 0 for all but fragmented MP4.
+        data: Any file, in memory or mapped; 0 for all but fragmented MP4.
     """
-    return _claimed(data, 0, len(data), 0) if b"trun" in data else 0
+    return _claimed(data, 0, len(data), 0) if data.find(b"trun") >= 0 else 0
 
 
-def _claimed(data: bytes, place: int, end: int, depth: int) -> int:
+def _claimed(data: bytes | mmap.mmap, place: int, end: int, depth: int) -> int:
     total = 0
     while place + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, place)
