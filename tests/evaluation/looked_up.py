@@ -61,6 +61,7 @@ def batches(size, mesh, pixels, weights, **targets):
         ).astype(np.uint8),
         "weight": weights,
         "failed": (weights == 0).astype(np.int32),
+        "index": np.arange(len(pixels)),
         **targets,
     }
     blocks, count = rows_of_process(mesh)
@@ -69,6 +70,7 @@ def batches(size, mesh, pixels, weights, **targets):
         for name, rows in values.items():
             here = rows[start : start + size]
             rest = np.zeros((size - len(here), *rows.shape[1:]), rows.dtype)
+            rest -= name == "index"
             parts = np.split(np.concatenate([here, rest]), count)
             batch[name] = np.concatenate([parts[block] for block in blocks])
         yield batch
@@ -118,10 +120,36 @@ def reference(num_classes=7, average="softmax"):
     return {name: value / count for name, value in found.items()}, count, confusion
 
 
+def extreme_videos(num_classes=7):
+    """The best and the worst videos by a NumPy sort over all: numbers, classes, probabilities."""
+    pixels, labels, weights = examples(num_classes)
+    exponents = np.exp(table(num_classes).astype(np.float64))[pixels]
+    scores = (exponents / exponents.sum(axis=-1, keepdims=True)).mean(axis=1)
+    order = np.argsort(-np.round(scores, 12), axis=1, kind="stable")[:, :5]
+    sure = np.round(scores.max(axis=1) * 10_000)
+    right = order[:, 0] == labels
+    found = {}
+    for name, chosen in (("best", right), ("worst", ~right)):
+        rows = np.flatnonzero(chosen & (weights > 0))
+        rows = rows[np.argsort(-sure[rows], kind="stable")][:8]
+        found[name] = [
+            {
+                "index": int(row),
+                "labels": [int(labels[row])],
+                "label_probabilities": [scores[row, labels[row]]],
+                "classes": order[row].tolist(),
+                "probabilities": scores[row, order[row]].tolist(),
+                "loss": -np.log(scores[row, labels[row]]),
+            }
+            for row in rows
+        ]
+    return found
+
+
 def plain(evaluation):
     return {
         name: getattr(evaluation, name) for name in ("examples", "failed", "top1", "top5", "loss")
-    } | {"confusion": evaluation.confusion.tolist()}
+    } | {name: evaluation.to_dict()[name] for name in ("confusion", "best", "worst")}
 
 
 def on_meshes(judged):

@@ -87,6 +87,21 @@ def reference(average="softmax"):
     }
 
 
+def extreme_videos():
+    """The best and the worst videos by a NumPy sort over all: their numbers and losses."""
+    pixels, labels, weights = examples()
+    scores = (1 / (1 + np.exp(-table().astype(np.float64))))[pixels].mean(axis=1)
+    losses = -np.where(labels, np.log(scores), np.log(1 - scores)).mean(axis=1)
+    rows = np.flatnonzero(weights)
+    rank = np.round(losses * 10_000)[rows]
+    best, worst = (rows[np.argsort(key, kind="stable")][:8] for key in (rank, -rank))
+    assert not set(best) & set(worst)
+    return {
+        name: [(int(row), float(losses[row])) for row in found]
+        for name, found in (("best", best), ("worst", worst))
+    }
+
+
 def main():
     found = on_meshes(lambda size, mesh: judge(size, mesh).to_dict())
     pathlib.Path(sys.argv[1]).write_text(json.dumps(found))

@@ -14,6 +14,7 @@ from tests.evaluation.looked_up import (
     LookedUp,
     batches,
     examples,
+    extreme_videos,
     judge,
     plain,
     reference,
@@ -55,6 +56,8 @@ def test_every_video_counts_once_on_any_number_of_devices():
     first, *others = everywhere.values()
     for found in everywhere.values():
         check(found, reference())
+        for name, videos in extreme_videos().items():
+            assert [video["index"] for video in found[name]] == [video["index"] for video in videos]
     for found in others:
         exact = ("examples", "failed", "top1", "top5", "confusion")
         assert [found[name] for name in exact] == [first[name] for name in exact]

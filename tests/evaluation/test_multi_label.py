@@ -50,8 +50,11 @@ def test_every_video_counts_once_on_any_number_of_devices():
     first = next(iter(everywhere.values()))
     for found in everywhere.values():
         check(found, reference())
-        same = {**found, "loss": first["loss"]}
+        # What is said of single videos is as exact as the devices' arithmetic.
+        same = {**found, **{name: first[name] for name in ("loss", "best", "worst")}}
         assert same == first
+        for name in ("best", "worst"):
+            assert [v["index"] for v in found[name]] == [v["index"] for v in first[name]]
 
 
 def test_two_processes_find_the_same_each_from_its_own_rows(tmp_path):
@@ -60,7 +63,11 @@ def test_two_processes_find_the_same_each_from_its_own_rows(tmp_path):
     # Rows of their own, and rows that they share.
     for kind in ("single", "multi"):
         shared, own = found[f"{kind}, shared"], found[kind]
-        assert shared == {**own, "loss": pytest.approx(own["loss"], rel=1e-6)}
+        told = {name: shared[name] for name in ("best", "worst")}
+        assert shared == {**own, **told, "loss": pytest.approx(own["loss"], rel=1e-6)}
+        for name, videos in told.items():
+            assert [v["index"] for v in videos] == [v["index"] for v in own[name]]
+            assert len(videos) >= 6
     check(found["multi"], reference())
     figures, count, confusion = looked_up.reference()
     # Failed videos of either process's rows.
@@ -211,7 +218,7 @@ def test_what_was_found_fits_into_json(mesh):
     text = json.loads(json.dumps(judge(16, mesh).to_dict(), allow_nan=False))
     assert list(text) == [
         "step", "examples", "failed", "map", "hit1", "loss", "multi_label", "class_names", "counts",
-        "average_precisions", "classes_without_videos",
+        "failures", "best", "worst", "average_precisions", "classes_without_videos",
     ]  # fmt: skip
     assert text["average_precisions"][UNSEEN] is None
 

@@ -23,7 +23,8 @@ def make_eval_step(spec: RunSpec, model: TimeSformer, mesh: Mesh) -> EvalStep:
 
     A batch has ``video`` uint8 ``[B, V, T, height, width, 3]``, ``label`` int32 ``[B]`` or
     ``labels`` uint8 ``[B, C]``, ``weight`` float32 ``[B]`` and ``failed`` int32 ``[B]``; and
-    ``view_weight`` float32 ``[B, V]``, if videos differ in how many views they have.
+    ``view_weight`` float32 ``[B, V]``, if videos differ in how many views they have. With ``index``
+    int32 ``[B]``, record numbers, the best and the worst judged videos are kept.
     """
     data = spec.data
 
@@ -74,6 +75,8 @@ def evaluate(
         names = ["video", eval_step.target, "weight", "failed"]
         names += ["view_weight"] if "view_weight" in batch else []
         rows = {name: batch[name] for name in names}
+        if "index" in batch:
+            rows["index"] = batch["index"].astype(np.int32)
         seen = eval_step(seen, params, place_batch(rows, mesh))
         pace.begun(eval_step.mark(seen))
     return eval_step.conclude(seen, step=step, class_names=class_names)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from vidtx.evaluation.extremes import JudgedVideo
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -19,6 +21,10 @@ class Evaluation:
       class_counts: videos of each class, int ``[C]``.
       class_scores: of each class, the share of its videos that were recognised, or, for any number
         of classes, its average precision; float ``[C]``, nan for a class without any video.
+      best: the videos that were judged best, the first one first: right, and the surest; or, of
+        any number of classes, those of the lowest loss.
+      worst: the same of those that were judged worst: wrong, and the surest; of the highest loss.
+      failures: a sentence for each of the first videos that could not be read.
       top1: share of videos whose label had the highest score; None for any number of classes, as
         the next two.
       top5: share whose label was among the five highest.
@@ -35,6 +41,9 @@ class Evaluation:
     class_names: tuple[str, ...]
     class_counts: np.ndarray
     class_scores: np.ndarray
+    best: tuple[JudgedVideo, ...] = ()
+    worst: tuple[JudgedVideo, ...] = ()
+    failures: tuple[str, ...] = ()
     top1: float | None = None
     top5: float | None = None
     confusion: np.ndarray | None = None
@@ -93,6 +102,9 @@ class Evaluation:
             "multi_label": self.multi_label,
             "class_names": list(self.class_names),
             "counts": self.class_counts.tolist(),
+            "failures": list(self.failures),
+            "best": [video.to_dict() for video in self.best],
+            "worst": [video.to_dict() for video in self.worst],
         }
         if self.multi_label:
             without = self.classes_without_videos

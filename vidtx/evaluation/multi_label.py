@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from vidtx.evaluation.extremes import of_many_labels
 from vidtx.evaluation.metrics import Evaluation
 from vidtx.sharding import batch_sharding, replicated, use_mesh
 
@@ -24,12 +26,14 @@ class Judged:
       labels: uint8 ``[B, C]``, 1 for each class of the video.
       weight: float32 ``[B]``: 1 counts, 0 is padding or could not be read.
       failed: int32 ``[B]``: 1 for a video that could not be read.
+      index: record numbers, int32 ``[B]``; -1 where none is known.
     """
 
     scores: jax.Array
     labels: jax.Array
     weight: jax.Array
     failed: jax.Array
+    index: jax.Array
 
 
 class MultiLabelStep:
@@ -45,7 +49,8 @@ class MultiLabelStep:
     def __init__(self, score: Callable[[dict, Mapping[str, jax.Array]], jax.Array], mesh: Mesh):
         def eval_step(params: dict, batch: Mapping[str, jax.Array]) -> Judged:
             scores = score(params, batch)
-            return Judged(scores, batch["labels"], batch["weight"], batch["failed"])
+            index = batch.get("index", jnp.full(len(scores), -1, jnp.int32))
+            return Judged(scores, batch["labels"], batch["weight"], batch["failed"], index)
 
         self._mesh = mesh
         self._step = jax.jit(
@@ -60,6 +65,7 @@ class MultiLabelStep:
                 labels=np.zeros((0, num_classes), np.uint8),
                 weight=np.zeros(0, np.float32),
                 failed=np.zeros(0, np.int32),
+                index=np.zeros(0, np.int32),
             )
         ]
 
@@ -99,6 +105,7 @@ class MultiLabelStep:
         with np.errstate(invalid="ignore"):  # of scores that are no numbers
             losses = np.logaddexp(0, np.where(labels, -scores, scores)).mean(axis=1)
         precisions = average_precisions(scores, labels)
+        best, worst = of_many_labels(scores, labels, losses, rows.index[real])
 
         def mean(values: np.ndarray) -> float:
             return float(values.mean()) if len(values) else float("nan")
@@ -111,6 +118,8 @@ class MultiLabelStep:
             class_names=class_names,
             class_counts=labels.sum(axis=0),
             class_scores=precisions,
+            best=best,
+            worst=worst,
             mean_average_precision=mean(precisions[~np.isnan(precisions)]),
             hit1=mean(hits[:, 0]),
         )

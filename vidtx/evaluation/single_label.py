@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from vidtx.evaluation.extremes import Extremes
 from vidtx.evaluation.metrics import Evaluation
 from vidtx.sharding import batch_sharding, done_mark, replicated, use_mesh
 
@@ -74,8 +75,44 @@ class Counts:
         )
 
 
+@flax.struct.dataclass
+class Judged:
+    """What is known of the videos so far.
+
+    Attributes:
+      counts: sums over all of them.
+      right: those whose label was the class of the highest score, the surest ones.
+      wrong: the surest ones of the others.
+    """
+
+    counts: Counts
+    right: Extremes
+    wrong: Extremes
+
+    @classmethod
+    def empty(cls, num_classes: int) -> "Judged":
+        """No video judged."""
+        nothing = functools.partial(Extremes.empty, num_classes)
+        return cls(Counts.empty(num_classes), nothing(), nothing())
+
+    def add(self, log_scores: jax.Array, batch: Mapping[str, jax.Array]) -> "Judged":
+        """The same with a batch in it, whose scores are those of `Counts.add`."""
+        labels, weights = batch["label"], batch["weight"]
+        counts = self.counts.add(log_scores, labels, weights, batch["failed"])
+        if "index" not in batch:
+            return self.replace(counts=counts)
+        videos = Extremes.of(log_scores, labels, batch["index"])
+        real = (weights > 0) & (videos.rank >= 0)
+        right = videos.classes[:, 0] == labels
+        return Judged(
+            counts,
+            self.right.merged(videos.only(real & right)),
+            self.wrong.merged(videos.only(real & ~right)),
+        )
+
+
 class SingleLabelStep:
-    """The compiled step ``(counts, params, batch) -> counts``; it takes the counts' memory.
+    """The compiled step ``(judged, params, batch) -> judged``; it takes the memory of ``judged``.
 
     Args:
       score: ``(params, batch) -> log-probabilities``, float32 ``[B, C]``.
@@ -85,9 +122,8 @@ class SingleLabelStep:
     target = "label"
 
     def __init__(self, score: Callable[[dict, Mapping[str, jax.Array]], jax.Array], mesh: Mesh):
-        def eval_step(counts: Counts, params: dict, batch: Mapping[str, jax.Array]) -> Counts:
-            scores = score(params, batch)
-            return counts.add(scores, batch["label"], batch["weight"], batch["failed"])
+        def eval_step(judged: Judged, params: dict, batch: Mapping[str, jax.Array]) -> Judged:
+            return judged.add(score(params, batch), batch)
 
         everywhere = replicated(mesh)
         self._mesh = mesh
@@ -98,28 +134,29 @@ class SingleLabelStep:
             donate_argnums=0,
         )
         # Made where they will live: placed from host memory, processes would compare them first.
-        self.start = jax.jit(Counts.empty, static_argnums=0, out_shardings=everywhere)
+        self.start = jax.jit(Judged.empty, static_argnums=0, out_shardings=everywhere)
 
-    def __call__(self, counts: Counts, params: dict, batch: Mapping[str, jax.Array]) -> Counts:
-        """The counts with a batch in them."""
+    def __call__(self, judged: Judged, params: dict, batch: Mapping[str, jax.Array]) -> Judged:
+        """The same with a batch in it."""
         with use_mesh(self._mesh):
-            return self._step(counts, params, batch)
+            return self._step(judged, params, batch)
 
     def lower(
         self, num_classes: int, params: dict, batch: Mapping[str, jax.Array]
     ) -> jax.stages.Lowered:
         """The step's program, for arrays like these or `jax.ShapeDtypeStruct`."""
-        counts = jax.eval_shape(functools.partial(Counts.empty, num_classes))
+        judged = jax.eval_shape(functools.partial(Judged.empty, num_classes))
         with use_mesh(self._mesh):
-            return self._step.lower(counts, params, batch)
+            return self._step.lower(judged, params, batch)
 
-    def mark(self, counts: Counts) -> jax.Array:
-        """What is ready once these counts are; the next step takes their own memory."""
-        return done_mark(counts.examples)
+    def mark(self, judged: Judged) -> jax.Array:
+        """What is ready once these videos are judged; the next step takes their own memory."""
+        return done_mark(judged.counts.examples)
 
-    def conclude(self, counts: Counts, *, step: int, class_names: tuple[str, ...]) -> Evaluation:
-        """What the counts come to."""
-        totals = jax.device_get(counts)
+    def conclude(self, judged: Judged, *, step: int, class_names: tuple[str, ...]) -> Evaluation:
+        """What all of it comes to."""
+        found = jax.device_get(judged)
+        totals = found.counts
         examples = int(totals.examples)
 
         def mean(total: np.ndarray) -> float:
@@ -136,6 +173,8 @@ class SingleLabelStep:
             class_names=class_names,
             class_counts=videos,
             class_scores=shares,
+            best=found.right.videos(),
+            worst=found.wrong.videos(),
             top1=mean(totals.top1),
             top5=mean(totals.top5),
             confusion=totals.confusion,

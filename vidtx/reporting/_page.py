@@ -1,10 +1,14 @@
 """The report's page and its pieces of HTML. Everything that comes in as text is escaped here."""
 
 import base64
+import io
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from PIL import Image
+
+from vidtx.reporting._style import STYLE
 from vidtx.reporting.files import Path, read_bytes
 
 # By what the file starts with: a suffix may lie, and the browser will not guess.
@@ -14,6 +18,9 @@ _PICTURE_TYPES = {
     b"GIF8": "image/gif",
 }
 
+_MOST_BYTES = 500_000
+_LONGEST_SIDE = 1400  # pixels
+
 _PAGE = string.Template("""\
 <!doctype html>
 <html lang="en">
@@ -21,44 +28,15 @@ _PAGE = string.Template("""\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+ content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark; --paper: #fff; --card: #f6f7f9; --ink: #202124;
-  --faint: #5f6368; --line: #e1e4e8; --accent: #0072b2; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #16181c; --card: #1f2227; --ink: #e6e8eb; --faint: #9aa0a8;
-    --line: #33373e; --accent: #56b4e9; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 64rem; background: var(--paper);
-  color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
-h1 { margin: 0; font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
-h2 { margin: 2.6rem 0 .8rem; font-size: 1.1rem; }
-p.faint { color: var(--faint); }
-.figures { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1.6rem; }
-.figure { flex: 1 1 9rem; padding: .9rem 1.1rem; border-radius: 10px; background: var(--card); }
-.figure b { display: block; font-size: 1.7rem; line-height: 1.3; font-weight: 600; }
-.figure span { color: var(--faint); font-size: .85rem; }
-.figure:first-child b { color: var(--accent); }
-.picture { padding: .6rem; border: 1px solid var(--line); border-radius: 10px; background: #fff;
-  overflow-x: auto; }
-.picture img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.scroll { overflow-x: auto; }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-size: .85rem; font-weight: 500; color: var(--faint); }
-th, td { padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
-.right { text-align: right; white-space: nowrap; }
-.bar { width: 12rem; margin-top: .45rem; border-radius: 3px; background: var(--card); }
-.bar i { display: block; height: .55rem; border-radius: 3px; background: var(--accent); }
-code, pre { font: .85rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-pre { margin: .6rem 0 0; padding: 1rem; border-radius: 10px; background: var(--card);
-  overflow-x: auto; }
-details > summary { cursor: pointer; color: var(--faint); margin-bottom: .6rem; }
-</style>
+$style</style>
 </head>
 <body>
+<main>
 $body
+</main>
 </body>
 </html>
 """)
@@ -66,7 +44,7 @@ $body
 
 def page(title: str, body: Iterable[str]) -> str:
     """Returns the whole page; `body` is HTML already."""
-    return _PAGE.substitute(title=escape(title), body="\n".join(body))
+    return _PAGE.substitute(title=escape(title), style=STYLE, body="\n".join(body))
 
 
 def section(title: str, *content: str) -> str:
@@ -90,7 +68,7 @@ def figures(named: Mapping[str, str]) -> str:
 
 
 def picture(path: Path, description: str) -> str:
-    """Returns a picture that carries its own bytes.
+    """Returns a picture that carries its own bytes; a large one shrunk, as JPEG.
 
     Raises:
       FileNotFoundError: If there is no such file.
@@ -99,9 +77,22 @@ def picture(path: Path, description: str) -> str:
     data = read_bytes(path)
     for start, kind in _PICTURE_TYPES.items():
         if data.startswith(start):
+            kind, data = _shrunk(kind, data)
             source = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
             return f'<div class="picture"><img alt="{escape(description)}" src="{source}"></div>'
     raise ValueError(f"{path} is neither PNG, JPEG nor GIF; a report can show no other pictures.")
+
+
+def _shrunk(kind: str, data: bytes) -> tuple[str, bytes]:
+    """A picture's type and bytes, of no more bytes than a page should carry."""
+    side = _LONGEST_SIDE
+    while len(data) > _MOST_BYTES and side >= 200:
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        picture.thumbnail((side, side * 4))  # sheets are long
+        file = io.BytesIO()
+        picture.save(file, "jpeg", quality=80, optimize=True)
+        kind, data, side = "image/jpeg", file.getvalue(), side * 3 // 4
+    return kind, data
 
 
 def table(
@@ -122,7 +113,7 @@ def raw_table(
         for row in rows
     )
     top = f"<thead><tr>{head}</tr></thead>\n" if any(headers) else ""
-    return f'<div class="scroll"><table>\n{top}<tbody>\n{body}\n</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table>\n{top}<tbody>\n{body}\n</tbody></table></div>'
 
 
 def bar(share: float | None) -> str:

@@ -3,12 +3,18 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from numbers import Integral, Real
 
 from vidtx.reporting import _page
+from vidtx.reporting._clips import clip_sections
+from vidtx.reporting._curves import curves, speed
+from vidtx.reporting._matrix import confusion_matrix
 from vidtx.reporting.files import Path, as_path, replacing
 from vidtx.reporting.tables import confused_pairs, per_class_rows, percent
+from vidtx.reporting.time_spent import time_spent
+from vidtx.reporting.warnings import RunWarning, run_warnings
 
 _HEADLINES = {
     "top1": ("top-1 accuracy", percent),
@@ -20,7 +26,10 @@ _HEADLINES = {
     "step": ("step", "{:,.0f}".format),
 }
 # Shown in sections of their own.
-_PER_CLASS = {"class_names", "counts", "accuracies", "average_precisions", "confusion"}
+_PER_CLASS = {
+    "class_names", "counts", "accuracies", "average_precisions", "confusion", "best", "worst",
+    "failures",
+}  # fmt: skip
 # What the table of classes scores them by: key → (column, the same in a sentence).
 _CLASS_SCORES = {
     "accuracies": ("top-1 accuracy", "accuracy"),
@@ -29,8 +38,14 @@ _CLASS_SCORES = {
 _PICTURE_TITLES = {
     "curves": "Curves",
     "confusion": "Confusions",
-    "contact_sheet": "What the model sees",
-    "attention": "What the attention looks at",
+    "contact_sheet": "What the model is fed",
+}
+_STATES = {
+    "running": "running",
+    "finished": "finished",
+    "stopped": "stopped",
+    "diverged": "diverged",
+    "failed": "ended with an error",
 }
 _OPEN_CLASSES = 30
 _LISTED = 12
@@ -44,8 +59,12 @@ def write_report(
     dataset: Mapping[str, object] | None,
     evaluation: Mapping[str, object] | None,
     pictures: Mapping[str, str | os.PathLike[str]],
+    metrics: Sequence[Mapping[str, float]] = (),
+    status: Mapping[str, object] | None = None,
+    clips: Mapping[str, object] | None = None,
+    first_weights: Mapping[str, object] | None = None,
 ) -> Path:
-    """Writes `workdir/report.html`: a single file, without links and scripts.
+    """Writes `workdir/report.html`: a single file, without links and scripts, of a few MB at most.
 
     Args:
       workdir: The run directory.
@@ -55,10 +74,16 @@ def write_report(
       evaluation: Figures of the evaluation, or None when there was none yet. "top1", "top5"
         or "map" and "hit1" (shares between 0 and 1), "loss", "examples" and "step" make the
         headline. With "class_names", "counts" and either "accuracies" or "average_precisions" (C
-        each) there is a table of classes, with "class_names" and "confusion" (counts [C, C]) one of
-        the most confused pairs. Any other figure is listed. Names may carry the prefix "eval/".
-      pictures: Name → PNG, JPEG or GIF file, shown in this order. "curves", "confusion",
-        "contact_sheet" and "attention" have headings; any other name is its own heading.
+        each) there is a table of classes, with "class_names" and "confusion" (counts [C, C]) the
+        confusion matrix and the most confused pairs, and with "best" and "worst" what was said of
+        single videos. Any other figure is listed. Names may carry the prefix "eval/".
+      pictures: Name → PNG, JPEG or GIF file, shown in this order; large ones are shrunk.
+        "curves", "confusion" and "contact_sheet" have headings; any other name is its own heading.
+      metrics: As `read_metrics` returns them: curves, speed, and where the time went.
+      status: What `status.json` holds: "state" (running, finished, stopped, diverged or failed),
+        "step", "total", "updated" (text), "message" and "starts" (steps).
+      clips: What `clips.json` holds: the best and worst clips as MP4, of one evaluation.
+      first_weights: What `init_from.json` holds.
 
     Returns:
       The path of the report.
@@ -69,28 +94,37 @@ def write_report(
       ValueError: If a picture is of another kind, or the figures of the classes differ in number.
     """
     evaluation = {key.removeprefix("eval/"): value for key, value in (evaluation or {}).items()}
-    headline = {
-        name: form(evaluation[key])
-        for key, (name, form) in _HEADLINES.items()
-        if evaluation.get(key) is not None
-    }
-    body = [
-        f"<header>\n<h1>{_page.escape(title)}</h1>",
-        _page.figures(headline) or _page.paragraph("Not evaluated yet."),
-        "</header>",
-    ]
-    for name, path in pictures.items():
-        heading = _PICTURE_TITLES.get(name, name)
-        body.append(_page.section(heading, _page.picture(as_path(path), heading)))
-        if name == "confusion":
-            body.append(_pairs(evaluation))
-    if "confusion" not in pictures:
-        body.append(_pairs(evaluation))
-    body.append(_page.section("Classes", _classes(evaluation)))
+    evaluation, status, plain = _plain(evaluation), status or {}, _plain(config)
+    train = plain.get("train") if isinstance(plain.get("train"), Mapping) else {}
+    spent = time_spent(metrics, train.get("global_batch", 1))
+    warnings = run_warnings(
+        config=plain,
+        dataset=_plain(dataset or {}),
+        evaluation=evaluation,
+        records=metrics,
+        spent=spent,
+        status=status,
+        first_weights=first_weights or {},
+    )
     others = {k: v for k, v in evaluation.items() if k not in _PER_CLASS | _HEADLINES.keys()}
-    body.append(_page.section("More figures", _listing(others)))
-    body.append(_page.section("Data set", _listing(dataset or {})))
-    text = json.dumps(_plain(config), indent=2, ensure_ascii=False, default=str)
+    body = [
+        _header(title, plain, evaluation, status),
+        _page.section("Warnings", _warnings(warnings)),
+        _page.section("Curves", curves(metrics)),
+        _page.section("Best and worst clips", *clip_sections(evaluation, clips)),
+        _page.section("Confusions", _confusions(evaluation)),
+        _page.section("Most confused", _pairs(evaluation)),
+        _page.section("Classes", _classes(evaluation)),
+        _page.section("Speed, and where the time went", *speed(metrics, spent)),
+        *(
+            _page.section(name, _page.picture(as_path(path), name))
+            for name, path in ((_PICTURE_TITLES.get(k, k), path) for k, path in pictures.items())
+        ),
+        _page.section("More figures", _listing(others)),
+        _page.section("Data set", _listing(dataset or {})),
+        _page.section("Weights that it began with", _listing(_of_weights(first_weights or {}))),
+    ]
+    text = json.dumps(plain, indent=2, ensure_ascii=False, default=str)
     body.append(
         _page.section("Configuration", _page.collapsed("as resolved", _page.preformatted(text)))
     )
@@ -98,6 +132,52 @@ def write_report(
     with replacing(report) as temporary:
         temporary.write_text(_page.page(title, filter(None, body)), encoding="utf-8")
     return report
+
+
+def _header(
+    title: str,
+    config: Mapping[str, object],
+    evaluation: Mapping[str, object],
+    status: Mapping[str, object],
+) -> str:
+    parts = [f"<header>\n<h1>{escape(title)}</h1>"]
+    if status:
+        state, step, total = (status[name] for name in ("state", "step", "total"))
+        done = "" if state == "finished" else f" at step {step:,} of {total:,}"
+        parts.append(f'<span class="state {state}">{_STATES[state]}{done}</span>')
+        if state != "finished":
+            parts.append(
+                f'<progress value="{step}" max="{max(total, 1)}" '
+                f'aria-label="Steps done">{step} of {total}</progress>'
+            )
+        again = " Reload this page to see how it is getting on." if state == "running" else ""
+        parts.append(_page.paragraph(f"As of {status['updated']}.{again}"))
+    headline = {
+        name: form(evaluation[key])
+        for key, (name, form) in _HEADLINES.items()
+        if evaluation.get(key) is not None
+    }
+    parts.append(_page.figures(headline) or _page.paragraph("Not evaluated yet."))
+    return "\n".join([*parts, "</header>"])
+
+
+def _warnings(warnings: Sequence[RunWarning]) -> str:
+    items = []
+    for warning in warnings:
+        more = "".join(f"<p>{escape(text)}</p>" for text in (warning.cause, warning.cure) if text)
+        items.append(f"<li><b>{escape(warning.what)}</b>{more}</li>")
+    return f'<ul class="warnings">{"".join(items)}</ul>' if items else _page.paragraph("None.")
+
+
+def _of_weights(first_weights: Mapping[str, object]) -> dict[str, object]:
+    kept = ("source", "layout", "architecture", "resize", "counts", "notes")
+    return {key: first_weights[key] for key in kept if first_weights.get(key)}
+
+
+def _confusions(evaluation: Mapping[str, object]) -> str:
+    if evaluation.get("confusion") is None or evaluation.get("class_names") is None:
+        return ""
+    return confusion_matrix(evaluation["confusion"], evaluation["class_names"])
 
 
 def _pairs(evaluation: Mapping[str, object]) -> str:
@@ -108,7 +188,7 @@ def _pairs(evaluation: Mapping[str, object]) -> str:
         return ""
     rows = [(true, seen, f"{count:,}", percent(share)) for true, seen, count, share in pairs]
     headers = ["true class", "predicted class", "clips", "share of the true class"]
-    return _page.section("Most confused", _page.table(headers, rows, right=(2, 3)))
+    return _page.table(headers, rows, right=(2, 3))
 
 
 def _classes(evaluation: Mapping[str, object]) -> str:
@@ -120,7 +200,7 @@ def _classes(evaluation: Mapping[str, object]) -> str:
     header, score = _CLASS_SCORES[key]
     rows = per_class_rows(*columns, worst_first=True)
     cells = [
-        (_page.escape(name), f"{count:,}", percent(share), _page.bar(share))
+        (escape(name), f"{count:,}", percent(share), _page.bar(share))
         for _, name, count, share in rows
     ]
     table = _page.raw_table(["class", "clips", header, ""], cells, right=(1, 2))
@@ -148,6 +228,8 @@ def _shown(value: object) -> str:
         return ", ".join(map(_shown, value[:_LISTED])) + more
     if isinstance(value, bool) or value is None:
         return "yes" if value else "no" if value is False else "-"
+    if isinstance(value, Mapping):  # an empty one
+        return "none"
     if isinstance(value, Integral):
         return f"{value:,}"
     return f"{value:.6g}" if isinstance(value, Real) else str(value)

@@ -1,7 +1,11 @@
 """Evaluating a state: while training, and for a run directory on its own."""
 
+import dataclasses
+import itertools
+import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 from vidtx.checkpoints import BestStore, CheckpointStore
 from vidtx.config import RunSpec
@@ -10,6 +14,7 @@ from vidtx.errors import CheckpointError, DataQualityError, StoppedError
 from vidtx.evaluation import EvalStep, Evaluation, evaluate, make_eval_step
 from vidtx.reporting.files import Path, as_path, exists
 from vidtx.run.pictures import describe_evaluation, write_evaluation
+from vidtx.run.report import write_clips, write_page
 from vidtx.run.setup import Setup, set_up
 from vidtx.run.workdir import check_places, check_same_data, check_same_run, data_of_run_named
 from vidtx.sharding import processes
@@ -43,9 +48,11 @@ def make_evaluator(setup: Setup, stop: StopSignal) -> Callable[[int, TrainState]
                 mesh=setup.mesh,
                 between=stop_if_asked,
             )
-            failures = "\n".join(f"  - {failure}" for failure in batches.examples)
+            own = json.dumps([str(failure) for failure in batches.examples])
         # Processes that share rows have found the same.
-        failures = "\n".join(dict.fromkeys(filter(None, processes.exchange(failures))))
+        told = tuple(dict.fromkeys(itertools.chain(*map(json.loads, processes.exchange(own)))))
+        evaluation = dataclasses.replace(evaluation, failures=told)
+        failures = "\n".join(f"  - {failure}" for failure in told)
         videos = evaluation.examples + evaluation.failed
         if evaluation.failed > setup.spec.data.max_bad * videos:
             raise processes.raised_by_all(
@@ -100,7 +107,12 @@ def run_eval(spec: RunSpec, workdir: str | os.PathLike) -> Evaluation:
         evaluation = make_evaluator(setup, stop)(step, state)
     if not processes.is_lead():
         return evaluation
-    write_evaluation(setup, folder, evaluation)
+
+    def show(figures: dict[str, Any]) -> None:
+        write_clips(folder, setup, evaluation, state.judged)
+        write_page(folder, setup, evaluation=figures)
+
+    write_evaluation(setup, folder, evaluation, show)
     print(describe_evaluation(setup, evaluation))
     print(f"Report: {folder / 'report.html'}")
     for note in notes:

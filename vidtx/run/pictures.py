@@ -1,14 +1,15 @@
-"""What a person looks at: the clips that the model was fed, curves, confusions, the report."""
+"""What a person looks at: the clips that the model was fed, curves, confusions."""
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidtx.config import RunSpec, to_dict
+from vidtx.config import RunSpec
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.evaluation import Evaluation
 from vidtx.reporting import (
@@ -18,7 +19,6 @@ from vidtx.reporting import (
     plot_confusion,
     plot_curves,
     read_metrics,
-    write_report,
 )
 from vidtx.reporting.files import Path, exists, read_bytes
 from vidtx.run.setup import Setup
@@ -99,10 +99,22 @@ def name_classes(targets: Mapping[str, object], class_names: tuple[str, ...]) ->
     return f"{', '.join(named) or 'no class'}{more}"
 
 
-def write_evaluation(setup: Setup, folder: Path, evaluation: Evaluation) -> None:
-    """Writes ``evaluation.json``, ``confusion.png``, ``curves.png`` and ``report.html``.
+def write_evaluation(
+    setup: Setup,
+    folder: Path,
+    evaluation: Evaluation,
+    show: Callable[[dict[str, Any]], object],
+) -> None:
+    """Writes ``confusion.png``, ``curves.png``, the report, and at last ``evaluation.json``.
 
-    Videos of any number of classes have no confusions.
+    What finds that one of a step finds all of it. Videos of any number of classes have no
+    confusions.
+
+    Args:
+      setup: the run.
+      folder: its directory.
+      evaluation: what was found.
+      show: writes the report; given what ``evaluation.json`` will hold.
     """
     figures = {
         **evaluation.to_dict(),
@@ -113,20 +125,11 @@ def write_evaluation(setup: Setup, folder: Path, evaluation: Evaluation) -> None
         "state": setup.spec.eval.state,
         "fingerprint": setup.data.description.fingerprint,
     }
-    write_json(folder / "evaluation.json", figures)
     if evaluation.confusion is not None:
         plot_confusion(evaluation.confusion, evaluation.class_names, folder / "confusion.png")
     plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
-    names = ("curves", "confusion", "contact_sheet")
-    pictures = {name: folder / f"{name}.png" for name in names}
-    write_report(
-        folder,
-        title=setup.spec.name,
-        config=to_dict(setup.spec),
-        dataset=setup.data.to_dict(),
-        evaluation=figures,
-        pictures={name: path for name, path in pictures.items() if exists(path)},
-    )
+    show(figures)
+    write_json(folder / "evaluation.json", figures)
 
 
 def evaluation_is_written(folder: Path, step: int) -> bool:

@@ -124,6 +124,7 @@ class Programs:
             video=((views, *self._clip), jnp.uint8),
             weight=((), jnp.float32),
             failed=((), jnp.int32),
+            index=((), jnp.int32),
         )
 
     def lower_train(self) -> jax.stages.Lowered:

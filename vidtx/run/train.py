@@ -26,6 +26,7 @@ from vidtx.run.pictures import (
     evaluation_is_written,
     write_evaluation,
 )
+from vidtx.run.report import RunReport, Stopwatch
 from vidtx.run.setup import Setup, averages, set_up, summary
 from vidtx.run.start import FirstWeights, check_source, first_weights
 from vidtx.run.workdir import check_claimed, check_free, check_places, claim, data_of_run_named
@@ -165,26 +166,50 @@ def _train(
                 f"profile.first_step {spec.profile.first_step} is over: nothing is traced."
             )
 
-        def save(step: int, state: TrainState) -> None:
-            if lead:
-                writer.flush()  # a state that is resumed from has all lines before it
-            store.save(step, state)
-
         def evaluated(step: int) -> bool:
             records = read_metrics(folder / "metrics.jsonl")
             return any(r["step"] == step and "eval/loss" in r for r in records)
 
+        # A run that was stopped while it was evaluated, or before all of that was written.
+        missing = processes.on_lead(
+            lambda: not (evaluated(step) and evaluation_is_written(folder, step))
+        )
+        report = RunReport(folder, setup, step=step, note=progress.note) if lead else None
+        took, reached = Stopwatch(), step
+
+        def save(step: int, state: TrainState) -> None:
+            nonlocal reached
+            reached = step
+            with took.measured("save"):
+                if lead:
+                    writer.flush()  # a state that is resumed from has all lines before it
+                store.save(step, state)
+
+        def write(step: int, figures: Mapping[str, float]) -> None:
+            nonlocal reached
+            reached = step
+            if lead:
+                writer.write(step, {**figures, **took.seconds()})
+                report.logged(step)
+
         def evaluate(step: int, state: TrainState) -> None:
-            evaluation = evaluator(step, state)
+            with took.measured("eval"):
+                evaluation = evaluator(step, state)
             if best is not None:
                 best.offer(step, evaluation.score, state)
             if not lead:
                 return
             writer.flush()
             if not evaluated(step):
-                writer.write(step, evaluation.figures())
+                writer.write(step, {**evaluation.figures(), **took.seconds()})
                 writer.flush()
-            write_evaluation(setup, folder, evaluation)
+            with took.measured("draw"):
+                write_evaluation(
+                    setup,
+                    folder,
+                    evaluation,
+                    lambda figures: report.evaluated(evaluation, figures, state.judged),
+                )
             if step == when.total:
                 progress.note(describe_evaluation(setup, evaluation))
             else:
@@ -200,7 +225,7 @@ def _train(
             learning_rate=lambda step: float(setup.schedule(step)),
             evaluate=evaluate,
             save=save,
-            write=writer.write if lead else lambda step, figures: None,
+            write=write,
             progress=progress,
             stop=stop,
             trace=trace,
@@ -208,18 +233,15 @@ def _train(
                 setup.model, jax.devices()[0], speed / setup.mesh.size
             ),
         )
-        # A run that was stopped while it was evaluated, or before all of that was written.
-        missing = processes.on_lead(
-            lambda: not (evaluated(step) and evaluation_is_written(folder, step))
-        )
         try:
             with nans_named():
                 train(state, step, parts, when, evaluate_first=when.evaluates(step) and missing)
-        except VidtxError:
+        except VidtxError as error:
             # What a stopped run was like is worth a look; a full disk must not hide why it stopped.
             with contextlib.suppress(OSError, VidtxError):
                 if lead:
                     writer.flush()
+                    report.ended(reached, error)
                     plot_curves(read_metrics(folder / "metrics.jsonl"), folder / "curves.png")
             raise
         progress.note(f"{progress.summary()}.")

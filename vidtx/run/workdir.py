@@ -2,8 +2,9 @@
 
 ``config.json`` (resolved), ``dataset.json`` (counts, fingerprint), ``init_from.json`` (what became
 of the weights that it began with), ``checkpoints/``, ``metrics.jsonl``, ``tensorboard/``,
-``evaluation.json``, ``curves.png``, ``confusion.png``, ``contact_sheet.png``, ``report.html``. It
-lies on this machine or in a bucket.
+``evaluation.json``, ``clips.json`` (the best and the worst, to be played), ``status.json`` (how far
+it is), ``curves.png``, ``confusion.png``, ``contact_sheet.png``, ``report.html``. It lies on this
+machine or in a bucket.
 """
 
 import contextlib
