@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from vidtx._version import __version__
 
 if TYPE_CHECKING:
-    from vidtx.inference import load
+    from vidtx.inference import load, predict
     from vidtx.models import create_model
 
-__all__ = ["__version__", "create_model", "load"]
+__all__ = ["__version__", "create_model", "load", "predict"]
 
 # Public name to the module that defines it.
-_LAZY = {"create_model": "vidtx.models", "load": "vidtx.inference"}
+_LAZY = {"create_model": "vidtx.models", "load": "vidtx.inference", "predict": "vidtx.inference"}
 
 
 def __getattr__(name: str) -> Any:

@@ -47,12 +47,25 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     # Imported here, as the commands' modules import this one.
     from vidtx import cli
-    from vidtx.cli import benchmark, compile, convert, data, describe, launch
+    from vidtx.cli import (
+        attention,
+        benchmark,
+        compile,
+        convert,
+        data,
+        describe,
+        embed,
+        export,
+        launch,
+        predict,
+        serve,
+    )
 
     parser = Parser(prog="vidtx", description=cli.__doc__)
     parser.add_argument("--version", action="version", version=f"vidtx {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for module in (data, describe, compile, benchmark, convert, launch):
+    asked = (predict, attention, serve, embed, export)
+    for module in (data, describe, compile, benchmark, convert, *asked, launch):
         module.add_commands(commands)
     changes = [argument for argument in arguments if argument.startswith(_CHANGE)]
     options = parser.parse_args([argument for argument in arguments if argument not in changes])

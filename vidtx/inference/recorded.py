@@ -27,6 +27,9 @@ RECORDED = (
     *(f"data.{name}" for name in ("mean", "std", "channel_order", "frames", "stride", "sampling")),
     *(f"data.{name}" for name in ("target_fps", "image_size", "short_videos", "eval_short_side")),
     "data.multi_label",
+    # How a video's views are taken and averaged, for whoever asks the weights about one.
+    *(f"eval.{name}" for name in ("temporal_views", "temporal_position", "spatial_crops")),
+    "eval.average",
 )
 
 _PATCH, _POSITION, _TIME = "embedding.patch.kernel", "embedding.position", "embedding.time"

@@ -10,6 +10,7 @@ from vidtx import weights as libraries
 from vidtx.checkpoints.places import Path, absolute, in_bucket
 from vidtx.checkpoints.weights import Weights, everything, restore_weights
 from vidtx.errors import CheckpointError, ConfigError, VidtxError
+from vidtx.inference.exported import is_exported, read_exported
 from vidtx.inference.recorded import describe_weights
 from vidtx.models import TimeSformer
 from vidtx.weights import Source, fetch, read_foreign
@@ -20,8 +21,9 @@ __all__ = ["HUB", "is_foreign", "is_on_hub", "open_for", "open_source", "read_ch
 HUB = "hf:"
 
 _KNOWN = (
-    "a run directory, its best folder, one checkpoint such as RUN/checkpoints/1400, a file or "
-    "folder of another library's weights, or hf:OWNER/NAME for a model of the Hugging Face Hub"
+    "a run directory, its best folder, one checkpoint such as RUN/checkpoints/1400, an exported "
+    "folder, a file or folder of another library's weights, or hf:OWNER/NAME for a model of the "
+    "Hugging Face Hub"
 )
 
 
@@ -39,8 +41,9 @@ def open_source(
 
     Args:
       path: a run directory, for its newest state; its ``best`` folder; one checkpoint, such as
-        ``RUN/checkpoints/1400``; a file or folder of another library (see `vidtx.weights`); or
-        ``hf:OWNER/NAME``, which is fetched from the Hugging Face Hub.
+        ``RUN/checkpoints/1400``; a folder that `vidtx.inference.export` wrote; a file or folder of
+        another library (see `vidtx.weights`); or ``hf:OWNER/NAME``, which is fetched from the
+        Hugging Face Hub.
       num_heads: ``A``, where the weights do not say it.
       image_size: a side or ``(height, width)`` in pixels, where the weights do not say it.
       channel_order: of the clips that they want, ``rgb`` or ``bgr``, where they do not say it.
@@ -55,7 +58,7 @@ def open_source(
         source = read_foreign(fetch(os.fspath(path)), **options)
         return dataclasses.replace(source, path=os.fspath(path))
     if is_foreign(path):
-        return read_foreign(path, **options)
+        return (read_exported if is_exported(path) else read_foreign)(path, **options)
     return read_checkpoint(path, **options)
 
 
@@ -63,7 +66,7 @@ def open_for(path: str | os.PathLike, model: TimeSformer, *, shapes_only: bool =
     """Reads another library's weights for a model, which is asked what they do not tell.
 
     Args:
-      path: a file or folder, or ``hf:OWNER/NAME``.
+      path: a file or folder, or ``hf:OWNER/NAME``; or an exported folder, which tells everything.
       model: whose number of heads or image size they have where nothing tells. Where heads would
         otherwise be guessed, as 64 wide, its own come first.
       shapes_only: give `jax.ShapeDtypeStruct` in the place of arrays, and read none.
@@ -71,6 +74,8 @@ def open_for(path: str | os.PathLike, model: TimeSformer, *, shapes_only: bool =
     Raises:
       ConfigError, CheckpointError, MachineError: as of `open_source`.
     """
+    if not is_on_hub(path) and is_exported(path):
+        return read_exported(path, shapes_only=shapes_only)
     place = fetch(os.fspath(path)) if is_on_hub(path) else path
     first: CheckpointError | None = None
     for options in ({}, {"image_size": model.image_size}):
@@ -100,9 +105,10 @@ def is_on_hub(path: str | os.PathLike) -> bool:
 
 
 def is_foreign(path: str | os.PathLike) -> bool:
-    """Whether a path of this machine is of another library's weights.
+    """Whether a path of this machine is of another library's weights, or an exported folder.
 
-    A folder of vidtx's checkpoints is none, whatever files lie in it besides.
+    Both are read by this process alone, and whole. A folder of vidtx's checkpoints is neither,
+    whatever files lie in it besides.
 
     Raises:
       ConfigError: there is nothing there, it may not be looked into, or it is a file in a bucket.
@@ -119,7 +125,9 @@ def is_foreign(path: str | os.PathLike) -> bool:
     try:
         if not place.exists():
             raise ConfigError(f"There is no file or folder {place}. Name {_KNOWN}.")
-        return not _holds_checkpoints(place) and libraries.is_foreign(place)
+        if _holds_checkpoints(place):
+            return False
+        return is_exported(place) or libraries.is_foreign(place)
     except OSError as error:
         raise ConfigError(f"{place} cannot be looked into: {error}. Name {_KNOWN}.") from error
 
