@@ -51,6 +51,7 @@ def test_everything_comes_from_the_wheel_and_finds_its_experiments(installed, tm
     files = sorted((ROOT / "experiments").glob("*.py"))
     assert names.split() == [file.stem for file in files if "def get_config" in file.read_text()]
     assert (installed / "vidtx" / "py.typed").exists()
+    assert (installed / "vidtx" / "serving" / "page.html").exists()
 
 
 def test_a_bare_name_needs_no_clone(installed, tmp_path):

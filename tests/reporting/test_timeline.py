@@ -20,9 +20,7 @@ def draw(path, **changes):
         "class_names": ["$walking$", "running", "jumping", "a very long name " * 5],
         "seconds": 20.0,
         "title": "clip_$1.mp4",
-        "thumbnails": [
-            (t + 1.0, np.full((90, 160, 3), (250, 10, 10), np.uint8)) for t in starts[::3]
-        ],
+        "thumbnails": [(start + 1.0, red) for start in starts[::3]],
     }
     plot_timeline(path, **(options | changes))
     return np.asarray(Image.open(path).convert("RGB")).astype(int)

@@ -176,6 +176,7 @@ def test_no_answer_may_be_embedded_sniffed_or_kept(server):
         headers = ask(server, "GET", path).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"].startswith("default-src 'none'; ")
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert "access-control-allow-origin" not in headers

@@ -6,7 +6,7 @@ import os
 import sys
 
 from vidtx.cli.arguments import place, whole_number
-from vidtx.cli.convert import _class_names
+from vidtx.cli.convert import read_class_names
 from vidtx.errors import ConfigError, DataQualityError
 
 __all__ = ["add_commands"]
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
         batch=1,
         stride=options.stride,
         target_fps=options.fps,
-        class_names=options.class_names and _class_names(options.class_names),
+        class_names=options.class_names and read_class_names(options.class_names),
         num_heads=options.num_heads,
         channel_order=options.channel_order,
     )
@@ -148,10 +148,11 @@ def run(options: argparse.Namespace) -> int:
     scores = ", ".join(f"{score.name} {score.probability:.1%}" for score in clip.top)
     weights = [f"{weight:.1%}" for weight in clip.frame_weights]
     more = f" … (all {len(weights)}: --json)" if len(weights) > _SHOWN else ""
+    when = f"{clip.seconds[frame]:.2f} s"
     print(
         f"{scores}\n{clip.description}\n"
-        f"most looked at: frame {frame} of the clip ({clip.seconds[frame]:.2f} s), patch row {row}, "
-        f"column {column} of {' × '.join(map(str, clip.maps.shape[1:]))}\n"
+        f"most looked at: frame {frame} of the clip ({when}), patch row {row}, column {column} of "
+        f"{' × '.join(map(str, clip.maps.shape[1:]))}\n"
         f"weight of each frame: {' '.join(weights[:_SHOWN])}{more}"
     )
     print("\n".join(files))

@@ -7,7 +7,7 @@ import pathlib
 from vidtx.cli.arguments import place, whole_number
 from vidtx.errors import ConfigError
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "read_class_names"]
 
 _DESCRIPTION = """Converts weights, and tells what became of every array: used, resized, copied, new
 or dropped. Arrays that are new are told with how they begin; the report is written beside the
@@ -81,7 +81,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Converts and prints."""
-    names = options.class_names and _class_names(options.class_names)
+    names = options.class_names and read_class_names(options.class_names)
     # Here, as building and auditing are to start without JAX.
     import jax
 
@@ -124,7 +124,7 @@ def _image_size(text: str) -> int | tuple[int, int]:
     return int(text) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
-def _class_names(path: str) -> list[str]:
+def read_class_names(path: str) -> list[str]:
     """The lines of a file.
 
     Raises:

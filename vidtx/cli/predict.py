@@ -9,7 +9,7 @@ from data_pipelines.views import parse_views
 from vidtx.cli._progress import Progress
 from vidtx.cli._signals import StopSignal
 from vidtx.cli.arguments import place, whole_number
-from vidtx.cli.convert import _class_names
+from vidtx.cli.convert import read_class_names
 from vidtx.errors import ConfigError, DataQualityError, StoppedError
 
 __all__ = ["add_commands"]
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     if alone and not options.timeline:
         raise ConfigError(f"{', '.join(alone)} is of timelines: add --timeline, or leave it out.")
     found = list_video_files(options.videos)
-    names = options.class_names and _class_names(options.class_names)
+    names = options.class_names and read_class_names(options.class_names)
     # Here, as a wrong command line is to be told at once.
     from vidtx.inference import Predictor
 

@@ -6,7 +6,7 @@ import sys
 
 from data_pipelines.views import parse_views
 from vidtx.cli.arguments import place, whole_number
-from vidtx.cli.convert import _class_names
+from vidtx.cli.convert import read_class_names
 
 __all__ = ["add_commands"]
 
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
             "views": options.views,
             "stride": options.stride,
             "target_fps": options.fps,
-            "class_names": options.class_names and _class_names(options.class_names),
+            "class_names": options.class_names and read_class_names(options.class_names),
             "num_heads": options.num_heads,
             "channel_order": options.channel_order,
         },

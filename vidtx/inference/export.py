@@ -38,6 +38,7 @@ _PARTS = {
     "preprocessing": "preprocessing.json",
     "reference": "reference.npz",
 }
+_WRITTEN = ("export", "--out")  # what, and how the command names its place
 _MOST_VIEWS = 4  # of a video as reference clips
 
 # Of the largest logit, what its rounding may be: where the products are those of the program that
@@ -83,14 +84,14 @@ def export(
       MachineError: flatbuffers is missing, or the disk is full.
     """
     platforms = _checked(platforms)
-    place = free_folder(target, "an export")
+    place = free_folder(target, *_WRITTEN)
     pretrained = load_pretrained(weights, dtype=dtype, **changes)
     preprocessing = Preprocessing.of(pretrained, views=views)
     clips, of = _reference_clips(preprocessing, check)
     notes = (*pretrained.report.notes, *preprocessing.notes)
     for line in notes:
         note(line)
-    with appearing_whole(place, "an export") as folder:
+    with appearing_whole(place, *_WRITTEN) as folder:
         manifest = _write(folder, pretrained, preprocessing, platforms)
         manifest["notes"], manifest["source"]["weights"] = list(notes), os.fspath(weights)
         if views is not None:  # which whoever takes the folder as weights is to average, too

@@ -136,7 +136,9 @@ def verify(folder: str | os.PathLike) -> Verified:
         found = standalone.verify(place, _program_of(place, manifest))
     except standalone.DamagedError as error:
         raise _damaged(place, error) from error
-    except ValueError as error:  # such as of a platform that it was not lowered for
+    except (ValueError, RuntimeError) as error:  # of another platform, or by a later JAX
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise
         raise _refused(place, manifest, error) from error
     if not found["ok"]:
         raise CheckpointError(
@@ -193,10 +195,12 @@ def _damaged(folder: pathlib.Path, error: Exception) -> CheckpointError:
 def _refused(
     folder: pathlib.Path, manifest: Mapping[str, Any], error: Exception
 ) -> CheckpointError:
+    cause = (str(error) or repr(error)).splitlines()[0]
     return CheckpointError(
-        f"The program of {folder} cannot be run here: {(str(error) or repr(error)).splitlines()[0]}\nIt was "
-        f"written by JAX {manifest['jax']} for {', '.join(manifest['platforms'])}, with version "
+        f"The program of {folder} cannot be run here: {cause}\nIt was written by JAX "
+        f"{manifest['jax']} for {', '.join(manifest['platforms'])}, with version "
         f"{manifest['calling_convention_version']} of jax.export's calling convention; this is "
-        f"JAX {jax.__version__} on {jax.default_backend()}. Use a JAX of the same year, or export "
-        "the weights again: vidtx takes the folder itself as --weights."
+        f"JAX {jax.__version__} on {jax.default_backend()}. Use a JAX that is at most six months "
+        "newer and not older, or export the weights again: vidtx takes the folder itself as "
+        "--weights."
     )

@@ -80,7 +80,7 @@ class Preprocessing:
         if published:
             known, notes = _as_published(contract, model.num_frames)
         known |= contract
-        if "eval.spatial_crops" not in known:
+        if views is None and "eval.spatial_crops" not in known:
             notes.append(
                 "Nothing is on record of the views by which these weights were judged; the "
                 "paper's, one clip and three crops, are taken. --views=TxS says otherwise."

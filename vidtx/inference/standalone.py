@@ -245,11 +245,7 @@ def clips_of(path, how):
 
 
 def verify(folder, model=None):
-    """Checks every file, and answers the reference clips again.
-
-    Returns a dict with ``difference``, the largest of a logit from the exported one, ``bound``,
-    ``platform`` and ``ok``.
-    """
+    """Checks every file, answers the reference clips, and tells the largest ``difference``."""
     import jax
 
     manifest = read_manifest(folder)
@@ -274,8 +270,7 @@ def main():
     parser.add_argument("--verify", action="store_true")
     options = parser.parse_args()
     if options.verify:
-        found = verify(options.folder)
-        print(json.dumps(found))
+        print(json.dumps(found := verify(options.folder)))
         return 0 if found["ok"] else 1
     if not options.inputs:
         parser.error("name a video, or --verify")
@@ -295,4 +290,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (DamagedError, OSError, RuntimeError, ValueError) as problem:
+        sys.exit(f"run.py: {problem}")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline_of"]
 
+_SCORED_TOGETHER = 256
+
 
 def timeline_of(
     predictor: Predictor,
@@ -86,6 +88,9 @@ def timeline_of(
                 raise broken[0]
             complete = False
         found = len(rows)
+        # Few shapes, as each is compiled for.
+        padding = [(0, -found % _SCORED_TOGETHER), (0, 0), (0, 0)]
+        scores = np.pad(np.stack(rows), padding)
         behind = planned.ends[:found] > last  # no frame begins there
         ends = reader.seconds(np.minimum(planned.ends[:found], last)) + frame * behind
         notes += [broken_note(error, float(ends[-1])) for error in broken]
@@ -94,7 +99,7 @@ def timeline_of(
             class_names=predictor.class_names,
             starts=reader.seconds(planned.starts[:found]),
             ends=ends,
-            probabilities=predictor.preprocessing.probabilities(np.stack(rows)),
+            probabilities=predictor.preprocessing.probabilities(scores)[:found],
             multi_label=predictor.preprocessing.multi_label,
             seconds=length,
             complete=complete,
