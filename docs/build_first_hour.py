@@ -157,9 +157,10 @@ def notebook_of(page: str):
 
     cells = []
     for part in parts_of(page):
-        if part.kind == "prose" and part.body.strip():
-            # On the page a line break within a paragraph is a space, as in the notebook.
-            cells.append(form.new_markdown_cell(part.body.strip()))
+        if part.kind == "prose":
+            for section in re.split(r"^(?=## )", part.body, flags=re.MULTILINE):
+                if section.strip():
+                    cells.append(form.new_markdown_cell(section.strip()))
         elif part.kind == "bash":
             cells.append(form.new_code_cell(f"%%bash\n{part.body.rstrip()}"))
         elif part.kind == "picture":
@@ -182,7 +183,10 @@ def run_notebook(notebook, folder: pathlib.Path) -> None:
 
     os.environ.update(environment())
     client = nbclient.NotebookClient(
-        notebook, timeout=3600, resources={"metadata": {"path": folder}}
+        notebook,
+        timeout=3600,
+        resources={"metadata": {"path": folder}},
+        coalesce_streams=True,  # a path may be printed in two pieces
     )
     client.execute()
     for cell in notebook.cells:
