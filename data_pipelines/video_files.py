@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from data_pipelines.annotations.video_folder import VIDEO_SUFFIXES, is_video
 from data_pipelines.errors import DatasetMissingError
 
-__all__ = ["VideoFiles", "list_video_files"]
+__all__ = ["VideoFiles", "list_video_files", "printable"]
 
 _DIGITS = re.compile(r"(\d+)")
 _MAGIC = re.compile(r"[*?\[]")
@@ -26,18 +26,33 @@ class VideoFiles:
             pattern in natural order (``clip9`` before ``clip10``); no file twice, whatever its
             names. One that was named by itself is there even if it does not exist, to be told of.
         passed_over: How many files of folders and patterns are none by their suffix.
+        missing: Of folders and patterns that stand for no video, what each is, a line each, such as
+            ``clips/*.mov: no file matches``.
     """
 
     files: tuple[str, ...]
     passed_over: int
+    missing: tuple[str, ...] = ()
+
+
+def printable(name: str | os.PathLike) -> str:
+    r"""A file's name as text that may be written anywhere.
+
+    Names are any bytes. Those that are no UTF-8 stand as escapes, as ``vidtx`` prints them.
+
+    Args:
+        name: As Python has it; ``caf\xe9.mp4`` of Latin-1 is ``"caf\udce9.mp4"``.
+    """
+    return os.fspath(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def list_video_files(named: Iterable[str | os.PathLike]) -> VideoFiles:
     """Lists video files.
 
-    A file is taken whatever it is called. Of a folder, all files below it are that have the suffix
-    of a video; what begins with a dot is left out, and so is what a link leads back to. A pattern,
-    such as ``"clips/*.mp4"`` or ``"clips/**/*.mov"``, is as those of the shell.
+    A file is taken whatever it is called, also if its name could be a pattern. Of a folder, all
+    files below it are that have the suffix of a video; what begins with a dot is left out, and so
+    is what a link leads back to. A pattern, such as ``"clips/*.mp4"`` or ``"clips/**/*.mov"``, is
+    as those of the shell.
 
     Args:
         named: Files, folders and patterns.
@@ -58,13 +73,16 @@ def list_video_files(named: Iterable[str | os.PathLike]) -> VideoFiles:
     seen: set[str] = set()
     passed_over = 0
     missing: list[str] = []
+    lacking: list[str] = []  # of these, what was not named as one file
     for name in named:
         found = list(_of(name))
         videos = [path for path, taken in found if taken]
         passed_over += len(found) - len(videos)
         if not videos:
             missing.append(_looked_for(name, len(found)))
-            if not _MAGIC.search(name) and not os.path.isdir(name):
+            if _MAGIC.search(name) or os.path.isdir(name):
+                lacking.append(missing[-1])
+            else:
                 videos = [name]
         for path in videos:
             real = os.path.realpath(path)
@@ -77,7 +95,7 @@ def list_video_files(named: Iterable[str | os.PathLike]) -> VideoFiles:
             + "\n".join(f"  - {line}" for line in missing or ["nothing was named"])
             + "\nName files, folders, or patterns in quotes, such as 'clips/*.mp4'."
         )
-    return VideoFiles(tuple(files), passed_over)
+    return VideoFiles(tuple(files), passed_over, tuple(lacking))
 
 
 def _of(name: str) -> Iterator[tuple[str, bool]]:

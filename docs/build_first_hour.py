@@ -27,7 +27,7 @@ PAGE = HERE / "first_hour.md"
 NOTEBOOK = HERE / "first_hour.ipynb"
 
 # In the place of the folder that the commands were run in.
-_SOMEWHERE = "/home/you/first_hour"
+_SOMEWHERE = "~/first_hour"
 
 _PARTS = re.compile(
     r"^```bash\n(?P<bash>.*?)^```\n"

@@ -50,6 +50,15 @@ def test_bad_files_are_told_of_and_left_out(command, run, videos, tmp_path):
         assert len(arrays["embedding"]) == told.json["rows"] > 1
 
 
+def test_what_was_named_and_holds_no_video_is_told(command, run, videos, tmp_path):
+    good = next(videos.rglob("*.mp4"))
+    line = ("embed", good, f"{tmp_path}/*.mov", f"--weights={run}", f"--out={tmp_path / 'a.npz'}")
+    told = command(*line, "--json", code=5)
+    assert told.json["missing"] == [f"{tmp_path}/*.mov: no file matches"]
+    assert f"NO VIDEO {tmp_path}/*.mov" in told.err
+    assert told.json["videos"] == 1
+
+
 def test_exit_codes_say_whose_fault_it_is(command, run, videos, tmp_path):
     weights, out = f"--weights={run}", f"--out={tmp_path / 'a.npz'}"
     assert "no videos" in command("embed", tmp_path, weights, out, code=2).err

@@ -77,6 +77,31 @@ def test_bad_files_are_told_and_the_others_answered(command, clips, weights, tmp
     assert "2 of 3 videos failed" in shown
 
 
+def test_what_was_named_and_holds_no_video_is_told(command, clips, weights, tmp_path):
+    (tmp_path / "empty").mkdir()
+    asked = ("predict", clips / "clip2.mp4", f"{tmp_path}/*.mov", tmp_path / "empty")
+    asked = (*asked, f"--weights={weights}")
+    told = command(*asked, "--json", code=5).json
+    assert [answer["status"] for answer in told["answers"]] == ["ok"]
+    assert len(told["missing"]) == 2
+    shown = command(*asked, code=5).out
+    assert f"No video was found for:\n  - {tmp_path}/*.mov: no file matches" in shown
+    assert f"  - {tmp_path}/empty: a folder with no files" in shown
+
+
+def test_names_of_any_bytes_are_answered_and_written(command, clips, weights, tmp_path):
+    path, table, out = tmp_path / os.fsdecode(b"caf\xe9.mp4"), tmp_path / "a.csv", tmp_path / "out"
+    path.write_bytes((clips / "clip10.mp4").read_bytes())
+    bad = tmp_path / os.fsdecode(b"b\xe9.mp4")
+    asked = ("predict", path, bad, f"--weights={weights}", "--json", f"--csv={table}")
+    told = command(*asked, "--timeline", f"--out={out}", code=5).json
+    assert [answer["video"] for answer in told["answers"]] == [str(path), str(bad)]
+    assert [answer["status"] for answer in told["answers"]] == ["ok", "failed"]
+    assert Image.open(told["answers"][0]["files"]["picture"]).width == 1600
+    rows = list(csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig"))))
+    assert {os.path.basename(row["video"]) for row in rows} == {"caf\\udce9.mp4", "b\\udce9.mp4"}
+
+
 def test_timelines_are_written_as_pictures_and_tables(command, clips, weights, tmp_path):
     out = tmp_path / "out"
     asked = ("predict", clips / "clip2.mp4", f"--weights={weights}", "--timeline", "--hop=0.1")

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from data_pipelines.errors import DatasetMissingError
-from data_pipelines.video_files import list_video_files
+from data_pipelines.video_files import list_video_files, printable
 
 
 @pytest.fixture
@@ -54,6 +54,25 @@ def test_patterns(tree):
 def test_a_name_of_nothing_beside_others_is_kept_to_be_told_of(tree):
     found = list_video_files([tree / "clip9.mp4", tree / "gone.mp4"])
     assert names(found, tree) == ["clip9.mp4", "gone.mp4"]
+    assert not found.missing
+
+
+def test_what_stands_for_no_video_beside_others_that_do_is_told(tree):
+    (tree / "empty").mkdir()
+    named = [tree / "clip9.mp4", f"{tree}/*.mkv", f"{tree}/b[1].mp4", tree / "empty"]
+    found = list_video_files([*named, f"{tree}/*.txt", tree / "odd[1].mp4"])
+    assert names(found, tree) == ["clip9.mp4", "odd[1].mp4"]
+    assert [line.removeprefix(f"{tree}/").partition(" (")[0] for line in found.missing] == [
+        "*.mkv: no file matches",
+        "b[1].mp4: no file matches",
+        "empty: a folder with no files",
+        "*.txt: matches 1 files, none of them a video by its suffix",
+    ]
+
+
+def test_names_of_any_bytes_can_be_written():
+    assert printable(os.fsdecode(b"caf\xe9.mp4")) == "caf\\udce9.mp4"
+    assert printable("café ✓.mp4") == "café ✓.mp4"
 
 
 def test_nothing_at_all_tells_everything_that_was_looked_for(tree):

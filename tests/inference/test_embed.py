@@ -191,6 +191,10 @@ def test_one_that_is_killed_goes_on_and_ends_the_same(
         again(per="video")
     with pytest.raises(ConfigError, match=r"(?s)videos: 19 then, 18 now; .*Give the same weights"):
         again(files=files[1:])
+    with pytest.raises(ConfigError, match=r"videos: 19 then, 19 now; .* in another order\n"):
+        again(files=files[::-1])
+    with pytest.raises(ConfigError, match=r"videos: .*clip1.mp4' is another file since"):
+        again(labels={})
     other = Embedder.load(run, batch=4, views="1x3")
     with pytest.raises(ConfigError, match="preprocessing: "):
         again(embedder=other)

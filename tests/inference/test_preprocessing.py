@@ -65,6 +65,24 @@ def test_weights_that_say_nothing_of_time_are_fed_as_published(huggingface):
     assert "as the authors test theirs" in " ".join(found.notes)
     other = Preprocessing.of(loaded, stride=4, target_fps=0)
     assert (other.clips.stride, other.clips.target_fps) == (4, None)
+    assert not other.notes  # nothing is guessed of time any more
+    (note,) = Preprocessing.of(loaded, stride=4).notes
+    assert "stride 4 is counted at 30 frames a second. --fps" in note
+    found = Preprocessing.of(loaded, target_fps=15)
+    assert f"with stride {found.clips.stride}. --stride says" in found.notes[0]
+
+
+def test_frames_of_segments_are_a_guess_that_can_be_undone(huggingface):
+    loaded = load_pretrained(huggingface("divided_space_time"), channel_order="bgr")
+    found = Preprocessing.of(loaded)
+    assert found.clips.sampling == "segments"
+    assert "--stride or --fps takes" in " ".join(found.notes)
+    clips = Preprocessing.of(loaded, stride=4).clips
+    assert (clips.sampling, clips.stride, clips.target_fps) == ("span", 4, 30.0)
+    clips = Preprocessing.of(loaded, target_fps=10, views="5x3").clips
+    assert (clips.sampling, clips.target_fps, clips.temporal_views) == ("span", 10, 5)
+    with pytest.raises(ConfigError, match="say 1x1, or --stride=N"):
+        Preprocessing.of(loaded, views="4x1")
 
 
 def test_names_of_classes_travel_and_missing_ones_are_told(tmp_path):

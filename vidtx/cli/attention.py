@@ -27,7 +27,7 @@ the gradient of one class, and tells what speaks for it; raw shows one step of o
 docs/attention.md has the definitions, and the keys of .npz.
 
 Exit code 2: an option does not fit the model, or the video is not there; 5: the video cannot be
-used, or was read in part only; 6: the weights cannot be used.
+used, or was read in part only; 6: the weights cannot be used; 7: the clip does not fit the device.
 """
 
 

@@ -27,8 +27,9 @@ Files that cannot be used are told of and left out. A call that was stopped or k
 it was when it is repeated. docs/embeddings.md has the rest.
 
 Exit code 2: no video was found, FILE is there already or was begun otherwise, or an option does not
-fit; 4: stopped, the same command goes on; 5: some videos failed, or could be read in part only; 6:
-the weights cannot be used; 7: the disk is full, or a batch does not fit the device.
+fit; 4: stopped, the same command goes on; 5: some videos failed, could be read in part only, or
+a folder or pattern holds none; 6: the weights cannot be used; 7: the disk is full, or a batch does
+not fit the device.
 """
 
 
@@ -121,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
             on_video=tell,
         )
     if options.json:
-        print(json.dumps(embedded.to_dict() | {"passed_over": found.passed_over}))
+        beside = {"passed_over": found.passed_over, "missing": list(found.missing)}
+        print(json.dumps(embedded.to_dict() | beside))
     else:
         print(
             f"{options.out}: {embedded.rows:,} rows of {embedded.dim} numbers, of "
@@ -129,11 +131,14 @@ def run(options: argparse.Namespace) -> int:
         )
         if found.passed_over:
             print(f"  {found.passed_over:,} other files passed over: no video by its suffix")
+    for line in found.missing:
+        print(f"NO VIDEO {line}", file=sys.stderr)
     for one in embedded.failed:
         print(f"FAILED {one.video}: {one.message}", file=sys.stderr)
     for video, notes in embedded.partly:
         print(f"IN PART {video}: {' '.join(notes)}", file=sys.stderr)
-    return DataQualityError.exit_code if embedded.failed or embedded.partly else 0
+    lacking = embedded.failed or embedded.partly or found.missing
+    return DataQualityError.exit_code if lacking else 0
 
 
 def _views(text: str) -> tuple[int, int]:

@@ -27,8 +27,8 @@ travel with them. Files that cannot be used are told of, and the others are answ
 docs/predict.md has the rest.
 
 Exit code 2: no video was found, or an option does not fit; 4: stopped, what was done is written; 5:
-some videos failed, or could be read in part only; 6: the weights cannot be used; 7: the disk is
-full, or a batch does not fit the device.
+some videos failed, could be read in part only, or a folder or pattern holds none; 6: the weights
+cannot be used; 7: the disk is full, or a batch does not fit the device.
 """
 
 
@@ -148,7 +148,8 @@ class _Asking:
         if stopped is not None:
             print(f"vidtx: {stopped}", file=sys.stderr, flush=True)
             return stopped.exit_code
-        return DataQualityError.exit_code if self._failed or self._partly else 0
+        lacking = self._failed or self._partly or self._found.missing
+        return DataQualityError.exit_code if lacking else 0
 
     def _take(self, answer) -> None:
         from vidtx.run.answers import answer_lines, timeline_lines
@@ -190,6 +191,9 @@ class _Asking:
 
     def _end(self) -> list[str]:
         lines, total = [], len(self._found.files)
+        if self._found.missing:
+            lines.append("No video was found for:")
+            lines += [f"  - {line}" for line in self._found.missing]
         if self._found.passed_over:
             many = self._found.passed_over
             lines.append(
@@ -215,6 +219,7 @@ class _Asking:
             "in_part": self._partly,
             "not_asked": len(self._found.files) - self._count,
             "passed_over": self._found.passed_over,
+            "missing": list(self._found.missing),
         }
         if stopped is not None:
             value["error"] = {"exit_code": stopped.exit_code, "message": str(stopped)}

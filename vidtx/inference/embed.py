@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidtx.checkpoints.digests import named_leaves
-from vidtx.errors import CheckpointError, ConfigError
+from vidtx.errors import CheckpointError, ConfigError, MachineError
 from vidtx.inference.answers import FailedVideo
 from vidtx.inference.batches import scored
 from vidtx.inference.features import (
@@ -104,13 +104,23 @@ class Embedder:
 
         Raises:
           CheckpointError: they are not finite.
+          MachineError: a batch does not fit the device.
         """
         found = [np.zeros((0, self.dim), np.float32)]
         for first in range(0, len(clips), self.batch):
             some = clips[first : first + self.batch]
             fed = np.zeros((self.batch, *some.shape[1:]), np.uint8)
             fed[: len(some)] = some
-            found.append(np.asarray(self._apply(self.pretrained.variables, fed))[: len(some)])
+            try:
+                rows = np.asarray(self._apply(self.pretrained.variables, fed))
+            except RuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                raise MachineError(
+                    f"{self.batch} clips of {list(clips.shape[1:])} do not fit the memory of "
+                    f"{jax.devices()[0]}: embed with a smaller batch (--batch=1)."
+                ) from error
+            found.append(rows[: len(some)])
         features = np.concatenate(found)
         if not np.isfinite(features).all():
             raise CheckpointError(
@@ -142,6 +152,7 @@ class Embedder:
         Raises:
           ConfigError: ``per`` is neither, or ``hop_seconds`` is not above 0.
           CheckpointError: the features are not finite.
+          MachineError: a batch does not fit the device.
         """
         if per not in PER:
             raise ConfigError(f"per is {per!r}; it must be {' or '.join(PER)}.")

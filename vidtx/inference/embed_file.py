@@ -114,7 +114,7 @@ def embed_file(
     plan = {
         **same,
         "batch": embedder.batch,
-        "videos": [[path, _size(path), labels.get(path)] for path in files],
+        "videos": [[path, *_stamp(path), labels.get(path)] for path in files],
     }
     folder = place.with_name(f".{place.name}.unfinished")
     with _locked(folder, place):
@@ -179,12 +179,13 @@ def free_file(out: str | os.PathLike) -> pathlib.Path:
     return place
 
 
-def _size(path: str) -> int | None:
-    """Of a file in bytes; None where there is none, which is told of later."""
+def _stamp(path: str) -> tuple[int | None, int | None]:
+    """(bytes, nanoseconds of its last change); Nones where no file is, which is told of later."""
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except OSError:
-        return None
+        return None, None
+    return found.st_size, found.st_mtime_ns
 
 
 @contextlib.contextmanager
@@ -213,7 +214,7 @@ def _check_plan(folder: pathlib.Path, plan: Mapping[str, Any]) -> None:
         for part in folder.iterdir():  # of which nobody knows what they are of
             part.unlink()
         beside = folder / "plan.json.tmp"
-        beside.write_text(json.dumps(plan, ensure_ascii=False), "utf-8")
+        beside.write_text(json.dumps(plan), "utf-8")
         os.replace(beside, path)
         return
     different = [name for name in plan if begun.get(name) != plan[name]]
@@ -223,9 +224,7 @@ def _check_plan(folder: pathlib.Path, plan: Mapping[str, Any]) -> None:
     for name in different:
         then, now = begun.get(name), plan[name]
         if name == "videos":
-            changed = [one[0] for one in now if one not in (then or [])]
-            changed += [one[0] for one in then or [] if one not in now]
-            lines.append(f"videos: {len(then or []):,} then, {len(now):,} now; {changed[0]!r}")
+            lines.append(f"videos: {_difference(then or [], now)}")
         else:
             lines.append(f"{name}: {then!r} then, {now!r} now")
     listing = "\n".join(f"  - {line}" for line in lines)
@@ -234,3 +233,17 @@ def _check_plan(folder: pathlib.Path, plan: Mapping[str, Any]) -> None:
         "weights, options and videos to go on, name another file, or delete that folder to begin "
         "anew."
     )
+
+
+def _difference(then: Sequence[Sequence[Any]], now: Sequence[Sequence[Any]]) -> str:
+    """What a person has to know of two lists of videos, each of them (path, facts …)."""
+    counts = f"{len(then):,} then, {len(now):,} now"
+    before, here = {one[0]: one for one in then}, {one[0] for one in now}
+    for path in sorted(here - before.keys()):
+        return f"{counts}; {path!r} is new"
+    for path in sorted(before.keys() - here):
+        return f"{counts}; {path!r} is not there any more"
+    for one in now:
+        if one != before[one[0]]:
+            return f"{counts}; {one[0]!r} is another file since, or has another label"
+    return f"{counts}; the same files in another order"

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_pipelines.video_files import printable
 from vidtx.errors import ConfigError
 from vidtx.inference.answers import FailedVideo
 from vidtx.inference.features import VideoFeatures
@@ -64,7 +65,10 @@ def write_part(
     labels: Mapping[str, str | None],
     dim: int,
 ) -> Part:
-    """Writes features of some videos; the file is there whole or not at all."""
+    """Writes features of some videos; the file is there whole or not at all.
+
+    Arrow's strings are UTF-8: what is none in names of files and folders becomes escapes.
+    """
     good = [one for one in found if isinstance(one, VideoFeatures)]
     facts = {
         "failed": [one.to_dict() for one in found if isinstance(one, FailedVideo)],
@@ -80,12 +84,12 @@ def write_part(
     flat = np.concatenate([np.zeros(0, np.float32), *(one.features.reshape(-1) for one in good)])
     table = pa.Table.from_arrays(
         [
-            pa.array([video for video, _ in rows], pa.string()),
+            pa.array([printable(video) for video, _ in rows], pa.string()),
             pa.array(column("clips", np.int32), pa.int32()),
             pa.array(column("crops", np.int32), pa.int32()),
             pa.array(column("starts", np.float64), pa.float64()),
             pa.array(column("ends", np.float64), pa.float64()),
-            pa.array([label for _, label in rows], pa.string()),
+            pa.array([label and printable(label) for _, label in rows], pa.string()),
             pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim),
         ],
         schema=schema,
@@ -125,7 +129,7 @@ def _schema(dim: int, facts: Mapping[str, Any]) -> pa.Schema:
         pa.field("label", pa.string()),
         pa.field("embedding", pa.list_(pa.float32(), dim)),
     ]
-    return pa.schema(fields, metadata={KEY: json.dumps(facts, ensure_ascii=False).encode()})
+    return pa.schema(fields, metadata={KEY: json.dumps(facts).encode()})
 
 
 def _join_parquet(place: pathlib.Path, parts: Sequence[Part], facts: Mapping[str, Any]) -> None:
@@ -154,7 +158,7 @@ def _join_npz(place: pathlib.Path, parts: Sequence[Part], facts: Mapping[str, An
             column.combine_chunks().flatten().to_numpy() for column in _columns(parts, "embedding")
         )
         _member(archive, "embedding", np.dtype("<f4"), (count, dim), chunks)
-        text = np.array(json.dumps(facts, ensure_ascii=False))
+        text = np.array(json.dumps(facts))
         _member(archive, "metadata", text.dtype, (), [text])
 
 

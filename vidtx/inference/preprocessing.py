@@ -61,7 +61,7 @@ class Preprocessing:
         Weights of runs that recorded no views get the paper's: one clip, three crops. Published
         weights of other libraries say nothing of time; they get the authors' test: frames spread
         over 256 or so at 30 a second, from the first (of Something-Something V2, one of each
-        segment), three crops, logits averaged.
+        segment, unless ``stride`` or ``target_fps`` is given), three crops, logits averaged.
 
         Args:
           pretrained: the model and what is known of it.
@@ -78,7 +78,7 @@ class Preprocessing:
         known: dict[str, Any] = {}
         notes: list[str] = []
         if published:
-            known, notes = _as_published(contract, model.num_frames)
+            known, notes = _as_published(contract, model.num_frames, stride, target_fps)
         known |= contract
         if views is None and "eval.spatial_crops" not in known:
             notes.append(
@@ -104,7 +104,8 @@ class Preprocessing:
             if segments and temporal != 1:
                 problems.append(
                     f"views {temporal}x{spatial}: these weights take one clip of a whole video, a "
-                    f"frame of each segment; say 1x{spatial}."
+                    f"frame of each segment; say 1x{spatial}"
+                    + (", or --stride=N for clips at a rate." if published else ".")
                 )
         if problems:
             raise ConfigError("\n".join(problems))
@@ -195,13 +196,17 @@ class Preprocessing:
             ) from error
 
 
-def _as_published(contract: Mapping[str, Any], frames: int) -> tuple[dict[str, Any], list[str]]:
-    """The authors' test, for weights that say nothing of time."""
+def _as_published(
+    contract: Mapping[str, Any], frames: int, given: int | None, target_fps: float | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The authors' test, for weights that say nothing of time, and what was taken for granted."""
     known = {"eval.average": "logits", "eval.temporal_views": 1, "eval.spatial_crops": 3}
-    if contract.get("data.channel_order") == "bgr":
+    # Which set weights of this order are of is a guess: whoever says a rate knows better.
+    if contract.get("data.channel_order") == "bgr" and given is None and target_fps is None:
         return {**known, "data.sampling": "segments"}, [
             "The weights do not tell which frames they take; one of each segment of the whole "
-            "video is taken, as the authors did on Something-Something V2."
+            "video is taken, as the authors did on Something-Something V2. --stride or --fps takes "
+            "frames at a rate."
         ]
     stride = _PUBLISHED_STRIDES.get(frames) or max(1, round(_PUBLISHED_FRAMES / frames))
     return {
@@ -210,15 +215,21 @@ def _as_published(contract: Mapping[str, Any], frames: int) -> tuple[dict[str, A
         "data.stride": stride,
         "data.target_fps": _PUBLISHED_FPS,
         "eval.temporal_position": "start",
-    }, list(_told(frames, stride))
+    }, list(_told(frames, stride, given, target_fps))
 
 
-def _told(frames: int, stride: int) -> Iterator[str]:
-    yield (
-        f"The weights do not tell which frames they take; {frames} frames with stride {stride} at "
-        "30 frames a second, from the first, are taken, as the authors test theirs. --stride and "
-        "--fps say otherwise."
-    )
+def _told(frames: int, stride: int, given: int | None, target_fps: float | None) -> Iterator[str]:
+    """What is guessed of time beside what is given."""
+    start = "The weights do not tell which frames they take; "
+    if given is None and target_fps is None:
+        yield (
+            f"{start}{frames} frames with stride {stride} at 30 frames a second, from the first, "
+            "are taken, as the authors test theirs. --stride and --fps say otherwise."
+        )
+    elif target_fps is None:
+        yield f"{start}stride {given} is counted at 30 frames a second. --fps says otherwise."
+    elif given is None:
+        yield f"{start}they are taken with stride {stride}. --stride says otherwise."
 
 
 def _tuple(value: Any) -> Any:

@@ -100,7 +100,9 @@ class CsvAnswers:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # A byte-order mark, for spreadsheets to read names of classes rightly.
-            self._file = open(self._path, "w", encoding="utf-8-sig", newline="")
+            self._file = open(
+                self._path, "w", encoding="utf-8-sig", newline="", errors="backslashreplace"
+            )
         except OSError as error:
             raise type(explain(error) or ConfigError())(
                 f"--csv={self._path} cannot be written: {error.strerror}."
@@ -128,7 +130,7 @@ class CsvAnswers:
 
 def write_timeline(timeline: Timeline, path: str | os.PathLike) -> None:
     """Writes all windows of a timeline as CSV: from, to, top class, then a column a class."""
-    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+    with open(path, "w", encoding="utf-8-sig", newline="", errors="backslashreplace") as file:
         rows = csv.writer(file)
         rows.writerow(("start", "end", "top", *timeline.class_names))
         windows = zip(timeline.starts, timeline.ends, timeline.probabilities, strict=True)

@@ -4,14 +4,15 @@ import dataclasses
 import os
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from data_pipelines.clip_spec import ClipSpec
 from data_pipelines.errors import VideoError
 from data_pipelines.video_reader import VideoReader
 from data_pipelines.video_windows import Windows
-from vidtx.analysis.attention import raw, relevance, rollout
-from vidtx.errors import CheckpointError, ConfigError
+from vidtx.analysis.attention import Maps, raw, relevance, rollout
+from vidtx.errors import CheckpointError, ConfigError, MachineError
 from vidtx.inference.answers import ClassScore, best_of
 from vidtx.inference.predictor import Predictor
 from vidtx.inference.reading import read_clips
@@ -125,6 +126,7 @@ def attend(
       ConfigError: the question does not fit the model, or ``at`` lies beyond the video's end; lists
         all that is wrong.
       CheckpointError: the model's scores are not finite.
+      MachineError: the clip does not fit the device.
       VideoError: the video cannot be used.
     """
     question = Question() if question is None else question
@@ -186,17 +188,31 @@ def _clip_at(reader: VideoReader, spec: ClipSpec, at: float) -> _Shown:
     return _Shown(trace.clip, numbers, times, not reader.cut_off, notes)
 
 
-def _attended(predictor: Predictor, question: Question, video: str, shown: _Shown) -> AttendedClip:
+def _asked(predictor: Predictor, question: Question, frames: np.ndarray) -> Maps:
     model, variables = predictor.pretrained.model, predictor.pretrained.variables
-    clips = predictor.preprocessing.normalized(shown.frames[None])
+    clips = predictor.preprocessing.normalized(frames[None])
     if question.method == "relevance":
         index = question.class_index(predictor.class_names)
         classes = None if index is None else np.array([index])
-        found = relevance(model, variables, clips, classes=classes)
-    elif question.method == "raw":
-        found = raw(model, variables, clips, **question.raw_arguments(model))
-    else:
-        found = rollout(model, variables, clips, query=question.query)
+        return relevance(model, variables, clips, classes=classes)
+    if question.method == "raw":
+        return raw(model, variables, clips, **question.raw_arguments(model))
+    return rollout(model, variables, clips, query=question.query)
+
+
+def _attended(predictor: Predictor, question: Question, video: str, shown: _Shown) -> AttendedClip:
+    model = predictor.pretrained.model
+    try:
+        found = _asked(predictor, question, shown.frames)
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        less = "--method=rollout, which needs much less, or " * (question.method == "relevance")
+        raise MachineError(
+            f"The attention of one clip of {list(shown.frames.shape)} does not fit the memory of "
+            f"{jax.devices()[0]} (--method={question.method}). Take {less}a device with more, such "
+            "as the CPU (JAX_PLATFORMS=cpu)."
+        ) from error
     if not np.isfinite(found.logits).all():
         raise CheckpointError(
             f"The weights of {predictor.pretrained.source.path} give scores that are no finite "

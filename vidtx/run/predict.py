@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from data_pipelines.errors import VideoError
+from data_pipelines.video_files import printable
 from data_pipelines.video_reader import VideoReader
 from vidtx.errors import ConfigError, explain
 from vidtx.inference import FailedVideo, Prediction, Predictor, Timeline
@@ -142,7 +143,7 @@ def _with_timeline(
         probabilities=timeline.probabilities,
         class_names=timeline.class_names,
         seconds=timeline.seconds,
-        title=os.path.basename(path),
+        title=printable(os.path.basename(path)),
         thumbnails=_thumbnails(path),
         broken_off=not timeline.complete,
     )
