@@ -12,12 +12,14 @@ import dataclasses
 import mmap
 import os
 from collections.abc import Callable, Collection, Iterator
+from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
 import av
 import numpy as np
 
 from data_pipelines.decoding.coded import Coded, watch_of
+from data_pipelines.decoding.cut_off import cut_off
 from data_pipelines.decoding.decode import VideoInfo
 from data_pipelines.decoding.found import Upright, rotation_of, too_few
 from data_pipelines.decoding.fragments import fragment_packets
@@ -78,11 +80,15 @@ class MediaFile:
         self._check_fragments()
         with self._opened() as (container, stream):
             watch = watch_of(stream.codec_context)
-            marks = []
+            marks, latest = [], -1
             for packet in demux(container, stream, self._size, watch):
                 marks.append(_Mark(packet.pts, packet.is_keyframe, packet.is_discard))
+                latest = max(latest, -1 if packet.dts is None else packet.dts)
             self._order = display_order(container, stream, marks, watch.certain)
-            self.cut_off = _cut_off(stream, marks)
+            self.cut_off = cut_off(
+                container, stream, [mark.pts for mark in marks], latest, self._size
+            )
+            timed = "avi" not in container.format.name.split(",")  # whose times lie
             rate = float(stream.average_rate or stream.guessed_rate or 30)
             base = stream.time_base
         count, span = None, 0
@@ -91,12 +97,15 @@ class MediaFile:
             self._keys = [place for place, mark in enumerate(marks) if mark.is_keyframe]
             count = len(self._order)
             span = self._times[self._order[-1]] - self._times[self._order[0]]
-        self._base = base if self._order is not None else None
         packets = len(marks)
         del marks
-        self.info = self._looked_at(packets, count, rate, span, base)
+        self.info, shown = self._looked_at(packets, count, rate, span, base)
+        if self._order is not None:
+            shown = [self._times[place] for place in self._order]
+        self._seconds = _seconds(shown, base) if timed else None
 
-    def _looked_at(self, packets, count, rate, span, base) -> VideoInfo:
+    def _looked_at(self, packets, count, rate, span, base) -> tuple[VideoInfo, list[int | None]]:
+        """Returns what the file holds, and the frames' times if they had to be decoded."""
         with self._opened() as (container, stream):
             frames = all_frames(stream.codec_context, demux(container, stream, self._size))
             try:
@@ -107,34 +116,32 @@ class MediaFile:
                 raise UndecodableError(f"none of {packets} packets can be decoded.")
             rotation, height, width = rotation_of(first), first.height, first.width
             check_size(height, width)
+            shown = [first.pts]
             if count is None:
-                count = 1
                 try:
-                    for _ in frames:
-                        count += 1
+                    shown.extend(frame.pts for frame in frames)
                 except BROKEN as error:
-                    cause = f"decoding stops after {count} frames ({reason(error)})"
+                    cause = f"decoding stops after {len(shown)} frames ({reason(error)})"
                     self.cut_off = self.cut_off or cause
+                count = len(shown)
         fps = float((count - 1) / (span * base)) if span > 0 and base else rate
         if rotation % 180:
             height, width = width, height
-        return VideoInfo(count, fps, height, width, rotation)
+        return VideoInfo(count, fps, height, width, rotation), shown
 
     def seconds(self, numbers: np.ndarray) -> np.ndarray:
         """When frames are shown, float64, in seconds from the first one.
 
-        By the file's own times where they are certain, so that it is right at varying rates too;
-        else by the mean rate.
+        By the file's own times wherever they ascend, so that it is right at varying rates too;
+        else, and in AVI, by the mean rate.
 
         Args:
             numbers: int64, of any shape, each in 0 … num_frames - 1.
         """
         numbers = np.asarray(numbers, np.int64)
-        if self._base is None:
+        if self._seconds is None:
             return numbers / (self.info.fps if self.info.fps > 0 else np.nan)
-        flat = [self._times[self._order[number]] for number in numbers.reshape(-1)]
-        first = self._times[self._order[0]]
-        return (np.array(flat, np.float64) - first).reshape(numbers.shape) * float(self._base)
+        return self._seconds[numbers]
 
     def pictures(
         self, numbers: Collection[int], *, again: bool = False
@@ -157,9 +164,12 @@ class MediaFile:
         wanted = set(numbers)
         upright = Upright()
         if self._order is not None:
+            ascending = iter(sorted(wanted))
             with contextlib.suppress(*BROKEN), self._opened() as (container, stream):
                 for number, frame in selected_frames(self._coded(container, stream), wanted):
                     if number in wanted:
+                        if number != next(ascending):
+                            break  # one was dropped: whoever waits for it need not hold the rest
                         picture = upright.picture(frame)
                         wanted.discard(number)
                         yield number, picture
@@ -254,21 +264,9 @@ def _ascending(packets: Iterator[av.Packet]) -> Callable[[int], av.Packet]:
     return packet
 
 
-def _cut_off(stream: av.VideoStream, marks: list[_Mark]) -> str | None:
-    """Returns what tells that a stream ends before its time, or None."""
-    claimed = stream.frames
-    if claimed > len(marks):
-        return f"its header tells of {claimed} frames, and {len(marks)} are there"
-    tag = {name.upper(): text for name, text in stream.metadata.items()}.get("DURATION")
-    times = [mark.pts for mark in marks if mark.pts is not None]
-    if not tag or not times or not stream.time_base:
+def _seconds(shown: list[int | None], base: Fraction | None) -> np.ndarray | None:
+    """Returns when frames are shown, from the first one; None where their times do not tell."""
+    if not base or None in shown:
         return None
-    try:
-        hours, minutes, seconds = map(float, tag.split(":"))
-    except ValueError:
-        return None
-    told = 3600 * hours + 60 * minutes + seconds
-    there = float(max(times) * stream.time_base)
-    if there + 1.0 < told:  # the last frame's own time on the screen is not known
-        return f"its header tells of {told:.1f} s, and {there:.1f} s are there"
-    return None
+    times = np.array(shown, np.int64)
+    return (times - times[0]) * float(base) if (np.diff(times) > 0).all() else None

@@ -37,6 +37,7 @@ def videos(tmp_path_factory, make_frames, write_video):  # noqa: F811
         "other.webm": {"codec": "libvpx-vp9", "container": "webm"},
         "b_frames.mp4": {"options": {"bf": "3", "g": "12"}},
         "uneven.mkv": {"container": "matroska", "times": times},
+        "uneven_vp8.webm": {"codec": "libvpx", "container": "webm", "times": times},
         "intra.avi": {"codec": "mjpeg", "container": "avi", "pix_fmt": "yuvj420p"},
     }
     for number, (name, options) in enumerate(kinds.items()):

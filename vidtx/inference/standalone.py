@@ -4,9 +4,8 @@
     python run.py clips.npy --json         # of clips, uint8 [N, T, height, width, 3], RGB
     python run.py --verify                 # whether files and answers are as exported
 
-It needs jax, flatbuffers, numpy and safetensors; to read videos also av (PyAV) and
-opencv-python-headless. It needs nothing of the program that made the folder, and may be copied,
-changed and built upon: ``model = Exported("folder"); logits, features = model(clips)``.
+It needs jax, flatbuffers, numpy and safetensors; for videos also av (PyAV), opencv-python-headless.
+It may be copied and built upon: ``model = Exported("folder"); logits, features = model(clips)``.
 """
 
 import argparse
@@ -225,8 +224,13 @@ def clips_of(path, how):
         raise ValueError(f"{path} holds no frame that can be decoded.")
     with av.open(str(path)) as container:
         stream = container.streams.best("video")
-        fps = float(stream.average_rate or stream.guessed_rate or 30)
-    if None not in times and times[-1] > times[0]:
+        codec, fps = stream.codec_context, float(stream.average_rate or stream.guessed_rate or 30)
+        # Elsewhere packets may not number frames, and the rate is what the container tells.
+        counted = codec.codec.canonical_name in ("h264", "hevc", "vp9", "av1", "mjpeg")
+        counted &= not {"mp4", "matroska"}.isdisjoint(container.format.name.split(","))
+        if codec.codec.canonical_name == "h264":
+            counted &= "444" not in (codec.pix_fmt or "444") and codec.field_order in (0, 1)
+    if counted and None not in times and times[-1] > times[0]:
         fps = (len(times) - 1) / (times[-1] - times[0])
     numbers = frame_numbers(len(times), fps, how)
     shape = (len(numbers), how["spatial_crops"], how["frames"], how["height"], how["width"], 3)
