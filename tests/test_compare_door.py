@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -207,8 +208,12 @@ def test_a_run_that_the_system_kills(refused, run_is, started, config, workdir):
 
 @pytest.mark.parametrize("signal_name", ["TERM", "INT", "HUP"])
 def test_a_signal_is_passed_on_and_nothing_more_is_started(
-    refused, run_is, started, config, workdir, tmp_path, signal_name
+    refused, run_is, started, config, workdir, tmp_path, signal_name, request
 ):
+    # Under nohup it would be ignored, and stay so.
+    number = signal.Signals[f"SIG{signal_name}"]
+    handler = signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, handler))
     # The run signals its parent, and ends as a run does when the signal has come back to it.
     passed = "TERM" if signal_name == "HUP" else signal_name
     run_is(
