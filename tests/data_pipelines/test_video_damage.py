@@ -82,10 +82,11 @@ def test_a_file_that_was_cut_says_so(tmp_path, make_frames, write_video, contain
         assert 0 < video.info.num_frames < 80
 
 
-def _trim(data, shown, skipped):
-    """Has the edit list of an MP4 show so many thousandths of a second, from a unit of time on."""
+def _trim(data, seconds, skipped):
+    """Has the edit list of an MP4 show so many seconds, from a unit of the stream's time on."""
+    (unit,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)  # of the whole file
     place = data.index(b"elst") + 12
-    return data[:place] + struct.pack(">Ii", shown, skipped) + data[place + 8 :]
+    return data[:place] + struct.pack(">Ii", round(seconds * unit), skipped) + data[place + 8 :]
 
 
 @pytest.mark.parametrize("kind", ["trimmed.mp4", "skipped.avi", "slow.mkv", "one.mkv"])
@@ -94,7 +95,9 @@ def test_a_sound_file_is_not_taken_for_a_cut_one(tmp_path, make_frames, write_vi
     if kind == "trimmed.mp4":
         path.write_bytes(write_video(make_frames(60), options={"g": "10", "bf": "0"}))
         _remux(path, "mp4", movflags="faststart")
-        path.write_bytes(_trim(path.read_bytes(), 500, 15360 * 35 // 30))
+        with av.open(str(path)) as container:
+            unit = container.streams.video[0].time_base
+        path.write_bytes(_trim(path.read_bytes(), 0.5, round(35 / 30 / unit)))
         count = 15
     elif kind == "skipped.avi":
         options = {"codec": "mjpeg", "container": "avi", "pix_fmt": "yuvj420p"}
