@@ -6,7 +6,7 @@ The only file of this room that needs JAX.
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -66,6 +66,7 @@ class Answers:
             "image_size": list(model.image_size),
             "class_names": list(self._predictor.class_names),
             "preprocessing": self._predictor.preprocessing.to_dict(),
+            "notes": list(self._predictor.notes),
         }
 
     def warm_up(self) -> None:
@@ -128,7 +129,7 @@ class Answers:
             "timeline": None,
             "attention": None,
         }
-        notes = list(prediction.notes)
+        notes = [*self._predictor.notes, *prediction.notes]
         if windows > 1:
             report("timeline")
             hop = seconds / _WINDOWS if windows > _WINDOWS else None
@@ -136,14 +137,26 @@ class Answers:
                 path, hop_seconds=hop, on_progress=lambda *far: report("timeline", *far)
             )
             answer["timeline"] = _charted(along)
-            notes += along.notes
+            notes += _added("timeline", along.notes, notes)
         if folder is not None:
             report("attention")
             clip = attend(self._predictor, path)
             answer["attention"] = _pictures(clip, pathlib.Path(folder), key)
-            notes += clip.notes
+            notes += _added("pictures", clip.notes, notes)
         answer["notes"] = [note.replace(path, name) for note in dict.fromkeys(notes)]
         return answer
+
+
+def _added(part: str, said: Sequence[str], known: Sequence[str]) -> list[str]:
+    """What a part of the answer says and the others have not, by its name: each may end elsewhere.
+
+    The part's name comes first, as "the answer" of its sentences is that part alone.
+    """
+    return [
+        f"Of the {part}: {note}"
+        for note in said
+        if not any(other.startswith(note) for other in known)
+    ]
 
 
 def _charted(along: Timeline) -> dict[str, Any]:
@@ -161,6 +174,7 @@ def _charted(along: Timeline) -> dict[str, Any]:
             for index in order
         ],
         "segments": [segment.to_dict() for segment in along.segments()],
+        "complete": along.complete,
     }
 
 

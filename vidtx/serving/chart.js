@@ -41,6 +41,15 @@ function redraw() {
   const x = (time) => left + (width - left - right) * time / seconds;
   const y = (share) => top + (height - top - bottom) * (1 - share);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const known = told.ends.at(-1);
+  if (!told.complete && known < seconds) {  // of the rest of the video nothing can be said
+    const rest = draw("rect", {
+      x: x(known), y: top, width: x(seconds) - x(known), height: height - top - bottom }, "unknown");
+    const title = draw("title", {});
+    title.textContent = `Cannot be read after ${clock(known)}`;
+    rest.append(title);
+    svg.append(rest);
+  }
   for (const share of [0, 0.5, 1]) {
     svg.append(draw("line", { x1: left, x2: width - right, y1: y(share), y2: y(share) }, "grid"));
     const text = draw("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end" });
@@ -85,7 +94,9 @@ function mark() {
   const best = told.classes.reduce((a, b) => (b.probabilities[nearest] > a.probabilities[nearest] ? b : a));
   box.ariaValueMax = String(shown.seconds);
   box.ariaValueNow = time.toFixed(2);
-  box.ariaValueText = `${clock(time)}: ${best.name}, ${percent(best.probabilities[nearest])}`;
+  const known = told.complete || time <= told.ends.at(-1);
+  box.ariaValueText = `${clock(time)}: ` +
+    (known ? `${best.name}, ${percent(best.probabilities[nearest])}` : "cannot be read");
 }
 
 function seek(time) {

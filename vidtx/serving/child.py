@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import queue
@@ -49,12 +50,14 @@ class Child:
         self,
         stopping: Callable[[], bool] = lambda: False,
         report: Callable[[str], None] = lambda stage: None,
+        seconds: float = math.inf,
     ) -> dict[str, Any]:
         """Starts the process and waits until the model is loaded and compiled.
 
         Args:
           stopping: asked meanwhile; where it says yes, the process is ended.
           report: is told the stages of it, in words.
+          seconds: that it may take.
 
         Returns:
           What `vidtx.serving.answers.about` tells of the model.
@@ -66,19 +69,31 @@ class Child:
         root = os.fspath(pathlib.Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self._said = queue.SimpleQueue()
-        process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for the parent, which ends this process
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", _MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the parent, which ends this process
+            )
+        except OSError as error:
+            raise MachineError(
+                f"The process that computes cannot be started ({error.strerror or error}). Mostly "
+                "memory is short, or there are as many processes as may be; end others."
+            ) from error
+        deadline = time.monotonic() + seconds
         threading.Thread(target=_listen, args=(process, self._said), daemon=True).start()
         try:
             self._say(process, self._settings)
             while True:
                 if stopping() or self._ended.is_set():
                     raise KeyboardInterrupt
+                if time.monotonic() > deadline:
+                    raise MachineError(
+                        f"The model was not loaded within {seconds:g} seconds, in which it must "
+                        "be. See whether its weights can still be read, and what else computes."
+                    )
                 message = self._next()
                 if message is None:
                     continue
@@ -179,7 +194,8 @@ class Child:
 def _listen(process: subprocess.Popen, said: queue.SimpleQueue) -> None:
     """Passes on what a process says, a line of JSON each, and that it ended."""
     for line in process.stdout:
-        said.put(json.loads(line))
+        with contextlib.suppress(ValueError):  # cut off, as the process was killed
+            said.put(json.loads(line))
     process.wait()
     said.put({"ended": True})
 

@@ -81,7 +81,7 @@ def refused(
         )
     site = headers.get("sec-fetch-site", "none")
     origin = headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    foreign = origin is not None and _place_of(origin) != host.lower()
     unsafe = method not in ("GET", "HEAD")
     if (path.startswith(_API) or unsafe) and (foreign or site not in _OWN_PAGE):
         return ServingError(
@@ -102,6 +102,14 @@ def _name_of(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _place_of(origin: str) -> str | None:
+    """``NAME:PORT`` of an origin; None if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:

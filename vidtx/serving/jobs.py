@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vidtx.errors import VidtxError
 from vidtx.serving.child import Child
 from vidtx.serving.limits import ServingError
 
 __all__ = ["Job", "Jobs"]
 
 _BUSY_SECONDS = 5  # after which it may be worth another try
+_RESTART_SECONDS = 600.0  # in which the model must be loaded again; its programs are compiled
 
 
 class Job:
@@ -63,11 +63,12 @@ class Jobs:
             if self._closing:
                 raise _closing()
             if self._taken >= self._places:
+                count = "1 video is" if self._taken == 1 else f"{self._taken} videos are"
                 raise ServingError(
                     503,
                     "busy",
-                    f"{self._taken} videos are being answered or wait for it, which is as many as "
-                    "this server takes on. Try again in a moment.",
+                    f"{count} being sent, waiting or being answered, which is as many as this "
+                    f"server takes on (--queue={self._places - 1}). Try again in a moment.",
                     retry_after=_BUSY_SECONDS,
                 )
             self._taken += 1
@@ -123,6 +124,9 @@ class Jobs:
                 told = {"answer": self._answer(job)}
             except ServingError as error:
                 told = {"failed": _closing() if self._closing else error}
+            except Exception as error:  # this thread is the only one that works
+                self._say(f"A fault of the server: {type(error).__name__}: {error}")
+                told = {"failed": _fault(error)}
             job.tell(told)
             if not self._child.ready:
                 self._restart()
@@ -137,13 +141,25 @@ class Jobs:
     def _restart(self) -> None:
         if self._closing:
             return
-        self._log("The process that computes is started again.")
+        self._say("The process that computes is started again.")
         try:
-            self._child.start(lambda: self._closing)
-        except VidtxError as error:  # told to whoever asks next
-            self._log(f"It cannot be: {error}")
+            self._child.start(lambda: self._closing, seconds=_RESTART_SECONDS)
         except KeyboardInterrupt:
             pass
+        except Exception as error:  # told to whoever asks next
+            self._say(f"It cannot be: {error}")
+
+    def _say(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            self._log(line)
+
+
+def _fault(error: Exception) -> ServingError:
+    return ServingError(
+        500,
+        "bug",
+        f"A fault of the server: {type(error).__name__}. It has told more where it runs.",
+    )
 
 
 def _closing() -> ServingError:

@@ -18,8 +18,8 @@ class Kept:
 
     Args:
       folder: which is there, and empty.
-      most: answers of which files are kept.
-      seconds: for which they are.
+      most: answers of which files are kept, beside those that are not given yet.
+      seconds: for which they are, from when the answer is given.
       clock: seconds, monotonic.
     """
 
@@ -32,17 +32,28 @@ class Kept:
     ):
         self._folder, self._most, self._seconds, self._clock = folder, most, seconds, clock
         self._born: collections.OrderedDict[str, float] = collections.OrderedDict()
+        self._coming: set[str] = set()
         self._lock = threading.Lock()
 
     def reserve(self) -> tuple[str, pathlib.Path]:
-        """Returns the name of a new answer and the folder, made here, that its files go to."""
+        """Returns the name of a new answer and the folder, made here, that its files go to.
+
+        It stays until `answered` or `drop` is called, however long that takes.
+        """
         name = secrets.token_urlsafe(16)
-        with self._lock:
-            self._born[name] = self._clock()
-            self._tidy()
         folder = self._folder / name
         folder.mkdir(mode=0o700)
+        with self._lock:
+            self._coming.add(name)
+            self._tidy()
         return name, folder
+
+    def answered(self, name: str) -> None:
+        """Begins the time of an answer that was reserved, as it is given now."""
+        with self._lock:
+            self._coming.discard(name)
+            self._born[name] = self._clock()
+            self._tidy()
 
     def find(self, name: str, file: str) -> pathlib.Path | None:
         """Returns a file of an answer, or None if there is none (any more).
@@ -62,6 +73,7 @@ class Kept:
         """Deletes the files of an answer."""
         with self._lock:
             self._born.pop(name, None)
+            self._coming.discard(name)
             self._delete(name)
 
     def _tidy(self) -> None:

@@ -90,6 +90,8 @@ class Predict:
                     yield {"progress": {"stage": "alive", "done": 0, "total": 0}}
                     continue
                 answered = "answer" in step.result()
+                if key and answered:
+                    self._kept.answered(key)
                 yield step.result()
                 if "failed" in step.result():
                     return

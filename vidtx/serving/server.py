@@ -39,7 +39,7 @@ def serve(
     ready: Callable[[dict[str, Any]], None] = lambda about: None,
     log: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> None:
-    """Serves the page until Ctrl-C or SIGTERM; call it in the main thread.
+    """Serves the page until Ctrl-C, SIGTERM or SIGHUP; call it in the main thread.
 
     Args:
       weights: anything that `vidtx.inference.load_pretrained` takes.
@@ -82,6 +82,8 @@ def serve(
             about = child.start(stopping.is_set, log)
         except KeyboardInterrupt:
             return
+        for note in about["notes"]:
+            log(note)
         jobs = Jobs(child, limits.queue, log)
         stack.callback(jobs.close)
         kept = Kept(folder / "kept", limits.kept, limits.kept_seconds)
@@ -127,13 +129,18 @@ def _run(listener, jobs, kept, limits, uploads, host, stopping, ready, told) -> 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[threading.Event]:
-    """Gives an event that Ctrl-C and SIGTERM set."""
+    """Gives an event that is set by Ctrl-C, SIGTERM and a terminal that is closed (SIGHUP).
+
+    A SIGHUP that is ignored, as `nohup` has it, stays so: the server is to outlive its terminal.
+    """
     stopping = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
         stopping.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield stopping
