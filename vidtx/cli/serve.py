@@ -20,8 +20,8 @@ It answers one video after another, at this machine alone unless --host says oth
 authentication. Uploads are deleted once they are answered. docs/serve.md has the rest. It needs
 pip install 'vidtx[serve]'.
 
-Exit code 0: stopped by Ctrl-C, SIGTERM or SIGHUP, which is how a server ends; 2: an option does not fit,
-or there are no such weights; 6: the weights cannot be used; 7: the port is taken, a library is
+Exit code 0: stopped by Ctrl-C, SIGTERM or SIGHUP, which is how a server ends; 2: an option does not
+fit, or there are no such weights; 6: the weights cannot be used; 7: the port is taken, a library is
 missing, or the model does not fit this machine.
 """
 
