@@ -5,6 +5,7 @@ import json
 import os
 import sys
 
+from vidtx.cli._values import weights_place
 from vidtx.cli.arguments import place, whole_number
 from vidtx.cli.convert import read_class_names
 from vidtx.errors import ConfigError, DataQualityError
@@ -40,7 +41,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        type=_weights,
+        type=weights_place,
         metavar="PATH",
         help="a run directory, its folder best, a checkpoint, another library's, hf:OWNER/NAME",
     )
@@ -157,10 +158,6 @@ def run(options: argparse.Namespace) -> int:
     )
     print("\n".join(files))
     return 0 if clip.complete else DataQualityError.exit_code
-
-
-def _weights(text: str) -> str:
-    return text if text.startswith("hf:") else place(text)
 
 
 def _number(text: str) -> float:

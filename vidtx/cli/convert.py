@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 
+from vidtx.cli._values import weights_place
 from vidtx.cli.arguments import place, whole_number
 from vidtx.errors import ConfigError
 
@@ -33,7 +34,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "convert", help="convert weights of other libraries, and to them", description=_DESCRIPTION
     )
-    parser.add_argument("source", metavar="SRC", type=_source, help="what is read")
+    parser.add_argument("source", metavar="SRC", type=weights_place, help="what is read")
     parser.add_argument("target", metavar="DST", type=place, help="the folder that is written")
     parser.add_argument(
         "--to",
@@ -111,10 +112,6 @@ def run(options: argparse.Namespace) -> int:
     done = "would be written" if options.dry_run else "written"
     print("\n".join([f"{options.target}: {done}", *report.lines()]))
     return 0
-
-
-def _source(text: str) -> str:
-    return text if text.startswith("hf:") else place(text)
 
 
 def _image_size(text: str) -> int | tuple[int, int]:

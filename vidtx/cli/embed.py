@@ -5,9 +5,9 @@ import json
 import sys
 
 from data_pipelines.video_files import list_video_files
-from data_pipelines.views import parse_views
 from vidtx.cli._progress import Progress
 from vidtx.cli._signals import StopSignal
+from vidtx.cli._values import rate, seconds, views, weights_place
 from vidtx.cli.arguments import place, whole_number
 from vidtx.data_errors import data_errors_as_ours
 from vidtx.errors import DataQualityError
@@ -43,7 +43,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     option(
         "--weights",
         required=True,
-        type=lambda text: text if text.startswith("hf:") else place(text),
+        type=weights_place,
         metavar="SRC",
         help="a run directory, its best, one checkpoint, an exported folder, another library's "
         "file or hf:OWNER/NAME",
@@ -57,7 +57,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     option(
         "--hop",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="windows along the video so far apart, in place of clips of the evaluation",
     )
@@ -70,11 +70,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     option("--json", action="store_true", help="print one JSON value")
     other = parser.add_argument_group("in place of what the weights say").add_argument
-    other("--views", type=_views, metavar="TxS", help="clips x crops of a video, such as 10x3")
+    other("--views", type=views, metavar="TxS", help="clips x crops of a video, such as 10x3")
     other("--stride", type=whole_number(1), metavar="N", help="frames from one to the next")
     other(
         "--fps",
-        type=_rate,
+        type=rate,
         metavar="F",
         help="frames a second that the stride counts in; 0: each video's own",
     )
@@ -139,29 +139,3 @@ def run(options: argparse.Namespace) -> int:
         print(f"IN PART {video}: {' '.join(notes)}", file=sys.stderr)
     lacking = embedded.failed or embedded.partly or found.missing
     return DataQualityError.exit_code if lacking else 0
-
-
-def _views(text: str) -> tuple[int, int]:
-    try:
-        return parse_views(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _seconds(text: str) -> float:
-    if not 0 < _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds above 0")
-    return float(text)
-
-
-def _rate(text: str) -> float:
-    if not 0 <= _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be frames a second, 0 or more")
-    return float(text)

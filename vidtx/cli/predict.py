@@ -5,9 +5,9 @@ import json
 import sys
 
 from data_pipelines.video_files import VideoFiles, list_video_files
-from data_pipelines.views import parse_views
 from vidtx.cli._progress import Progress
 from vidtx.cli._signals import StopSignal
+from vidtx.cli._values import rate, seconds, views, weights_place
 from vidtx.cli.arguments import place, whole_number
 from vidtx.cli.convert import read_class_names
 from vidtx.errors import ConfigError, DataQualityError, StoppedError
@@ -42,7 +42,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     option(
         "--weights",
         required=True,
-        type=lambda text: text if text.startswith("hf:") else place(text),
+        type=weights_place,
         help="a run directory, its folder best, one checkpoint, another library's file or folder, "
         "or hf:OWNER/NAME",
     )
@@ -58,20 +58,20 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     long = parser.add_argument_group("long videos").add_argument
     long("--timeline", action="store_true", help="also tell what happens when")
-    long("--hop", type=_seconds, metavar="SECONDS", help="between windows (default: half of one)")
+    long("--hop", type=seconds, metavar="SECONDS", help="between windows (default: half of one)")
     long(
         "--window",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="length of a window, for weights that take clips of any length (default: 4)",
     )
     long("--out", type=place, metavar="FOLDER", help="write timelines as pictures and tables")
     other = parser.add_argument_group("in place of what the weights say").add_argument
-    other("--views", type=_views, metavar="TxS", help="clips x crops of a video, such as 10x3")
+    other("--views", type=views, metavar="TxS", help="clips x crops of a video, such as 10x3")
     other("--stride", type=whole_number(1), metavar="N", help="frames from one to the next")
     other(
         "--fps",
-        type=_rate,
+        type=rate,
         metavar="F",
         help="frames a second that the stride counts in; 0: each video's own",
     )
@@ -184,9 +184,9 @@ class _Asking:
         kind = ""
         if predictor.preprocessing.multi_label:
             kind = " A video may be of any number of classes; each has a probability of its own."
-        views = predictor.preprocessing.described()
+        how = predictor.preprocessing.described()
         return [
-            f"{self._options.weights}: {views}.{kind}", *(f"  {note}" for note in predictor.notes)
+            f"{self._options.weights}: {how}.{kind}", *(f"  {note}" for note in predictor.notes)
         ]  # fmt: skip
 
     def _end(self) -> list[str]:
@@ -228,29 +228,3 @@ class _Asking:
     def _say(self, lines: list[str]) -> None:
         if not self._options.json and lines:
             print("\n".join(lines), flush=True)
-
-
-def _views(text: str) -> tuple[int, int]:
-    try:
-        return parse_views(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _seconds(text: str) -> float:
-    if not 0 < _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds above 0")
-    return float(text)
-
-
-def _rate(text: str) -> float:
-    if not 0 <= _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be frames a second, 0 or more")
-    return float(text)

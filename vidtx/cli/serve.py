@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from data_pipelines.views import parse_views
+from vidtx.cli._values import rate, seconds, views, weights_place
 from vidtx.cli.arguments import place, whole_number
 from vidtx.cli.convert import read_class_names
 
@@ -34,7 +34,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        type=_source,
+        type=weights_place,
         metavar="SRC",
         help="a run directory, its `best`, a file or folder of another library, or hf:OWNER/NAME",
     )
@@ -43,15 +43,15 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     where("--port", type=_port, default=8000, metavar="N", help="0 for a free one (default: 8000)")
     bound = parser.add_argument_group("limits").add_argument
     bound("--max_mb", type=whole_number(1), default=512, metavar="N", help="of a file (512)")
-    bound("--max_seconds", type=_seconds, default=3600.0, metavar="S", help="of a video (3600)")
-    bound("--timeout", type=_seconds, default=300.0, metavar="S", help="for one answer (300)")
+    bound("--max_seconds", type=seconds, default=3600.0, metavar="S", help="of a video (3600)")
+    bound("--timeout", type=seconds, default=300.0, metavar="S", help="for one answer (300)")
     bound("--queue", type=whole_number(0), default=4, metavar="N", help="videos that wait (4)")
     other = parser.add_argument_group("in place of what the weights say").add_argument
-    other("--views", type=_views, metavar="TxS", help="clips x crops of a video, such as 10x3")
+    other("--views", type=views, metavar="TxS", help="clips x crops of a video, such as 10x3")
     other("--stride", type=whole_number(1), metavar="N", help="frames from one to the next")
     other(
         "--fps",
-        type=_rate,
+        type=rate,
         metavar="F",
         help="frames a second that the stride counts in; 0: each video's own",
     )
@@ -102,38 +102,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _source(text: str) -> str:
-    return text if text.startswith("hf:") else place(text)
-
-
 def _port(text: str) -> int:
     number = whole_number(0)(text)
     if number > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 65535 or less")
     return number
-
-
-def _views(text: str) -> tuple[int, int]:
-    try:
-        return parse_views(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _seconds(text: str) -> float:
-    if not 0 < _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds above 0")
-    return float(text)
-
-
-def _rate(text: str) -> float:
-    if not 0 <= _number(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be frames a second, 0 or more")
-    return float(text)
