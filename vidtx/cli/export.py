@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from vidtx.cli._values import weights_place
 from vidtx.cli.arguments import place
 from vidtx.errors import ConfigError
 
@@ -35,6 +36,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add(
         "--weights",
+        type=weights_place,
         metavar="SRC",
         help="a run directory, its best, one checkpoint, an exported folder, another library's "
         "file or hf:OWNER/NAME",
